@@ -1,0 +1,348 @@
+"""The configuration: what can be set, its defaults and its limits, each said once.
+
+The JSON Schema, the commented default file, the checks of the loader and the messages are all made
+from these classes.  No reading of files or TOML may be here, and no import that would make
+`import snowowl` slow.  The classes themselves check nothing: `snowowl.config.override(config, ())`
+checks one that was put together by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Literal
+
+import attrs
+
+from snowowl.config.constraints import Check, Items, Range, check_text
+from snowowl.config.listen import ListenAddress, parse_listen
+
+Address = Annotated[str, Check(parse_listen)]
+Pattern = Annotated[str, Check(check_text)]
+Port = Annotated[int, Range(1, 65535)]
+OptionName = Literal["blksize", "timeout", "tsize", "windowsize", "rollover"]
+
+SIZE_MAX_DEFAULT = 1 << 30
+"""1 GiB: larger than the disk images that switches and boards upload, smaller than a disk."""
+
+
+def _doc(text: str, *, example: str | None = None) -> dict[str, str | None]:
+    """Make a key's metadata: what it does, and a value in TOML to show where the default is not."""
+    return {"doc": text, "example": example}
+
+
+@attrs.frozen
+class Conflict:
+    """Values that are fine alone and cannot stand together; `keys` are relative to the section."""
+
+    keys: tuple[str, ...]
+    message: str
+
+
+@attrs.frozen(kw_only=True)
+class ServerConfig:
+    """The `[server]` table."""
+
+    root: Path = attrs.field(
+        default=Path(),
+        metadata=_doc(
+            "The folder that is served. A relative path in a file is relative to that file's"
+            " folder. Not set: the folder that the server was started in.",
+        ),
+    )
+    listen: Annotated[tuple[Address, ...], Items(1)] = attrs.field(
+        default=("*:69",),
+        metadata=_doc(
+            'Addresses to listen on: "ADDR:PORT", "[v6]:PORT", or "*:PORT" for every IPv4 and IPv6'
+            " address. Literal addresses only; port 0 lets the kernel choose.",
+        ),
+    )
+    tid: Literal["shared", "own", "listen"] = attrs.field(
+        default="shared",
+        metadata=_doc(
+            'The port that answers come from. "shared": a few random ports, many transfers each'
+            ' (fast). "own": a port for each transfer (RFC 1350 to the letter). "listen": the'
+            " listening port (for NAT, containers and Kubernetes).",
+        ),
+    )
+    port_range: tuple[Port, Port] | None = attrs.field(
+        default=None,
+        metadata=_doc(
+            "The first and the last port that answers may come from, for firewalls. Not set: the"
+            " kernel chooses.",
+            example="[49152, 50175]",
+        ),
+    )
+    drain_seconds: Annotated[float, Range(0, 3600)] = attrs.field(
+        default=10.0,
+        metadata=_doc(
+            "How long running transfers may go on after the server was told to stop.",
+        ),
+    )
+
+    def addresses(self) -> tuple[ListenAddress, ...]:
+        """Return `listen` taken apart; raises ValueError if it was never checked."""
+        return tuple(map(parse_listen, self.listen))
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what cannot stand together."""
+        if self.port_range is not None and self.port_range[0] > self.port_range[1]:
+            first, last = self.port_range
+            yield Conflict(("port_range",), f"the first port, {first}, is above the last, {last}")
+        fixed = [address for address in self.addresses() if address.port]
+        for twice in sorted({str(address) for address in fixed if fixed.count(address) > 1}):
+            yield Conflict(("listen",), f'"{twice}" is listed more than once')
+
+
+@attrs.frozen(kw_only=True)
+class ProtocolConfig:
+    """The `[protocol]` table."""
+
+    blksize_max: Annotated[int, Range(8, 65464)] = attrs.field(
+        default=65464,  # RFC 2348 allows 8 to 65464
+        metadata=_doc(
+            "The largest block, in octets, that is granted to a client that asks for it. Never more"
+            " than fits in the MTU of the interface, unless mtu is set.",
+        ),
+    )
+    mtu: Annotated[int, Range(68, 65535, zero=True)] = attrs.field(
+        default=0,  # RFC 791: every link carries datagrams of 68 octets
+        metadata=_doc(
+            "The largest IP datagram, in octets, that a block may make. 0: the MTU of the interface"
+            " that the request came in on. Larger than that MTU: blocks are sent as IP fragments,"
+            " which many boot ROMs cannot put together.",
+        ),
+    )
+    windowsize_max: Annotated[int, Range(1, 65535)] = attrs.field(
+        default=64,  # RFC 7440 allows 1 to 65535
+        metadata=_doc(
+            "The most blocks that are sent before an acknowledgement, if the client asks for a"
+            " window.",
+        ),
+    )
+    rollover: Literal["0", "1", "none"] = attrs.field(
+        default="0",
+        metadata=_doc(
+            "The block number that follows 65535, unless the client asks by the rollover option."
+            ' "none": refuse files of more than 65535 blocks.',
+        ),
+    )
+    refuse_options: tuple[OptionName, ...] = attrs.field(
+        default=(),
+        metadata=_doc(
+            "Options that are never granted, for clients that ask for what they cannot do.",
+        ),
+    )
+    timeout_initial_seconds: Annotated[float, Range(0.01, 255)] = attrs.field(
+        default=1.0,  # RFC 6298 section 2.1: one second until there is a measurement
+        metadata=_doc(
+            "How long to wait for an answer before the first round trip was measured. A timeout"
+            " that the client asks for comes first.",
+        ),
+    )
+    timeout_min_seconds: Annotated[float, Range(0.001, 255)] = attrs.field(
+        default=0.2,
+        metadata=_doc(
+            "The shortest time to wait for an answer, however quick the round trips are.",
+        ),
+    )
+    timeout_max_seconds: Annotated[float, Range(0.01, 255)] = attrs.field(
+        default=5.0,  # RFC 2349 allows 1 to 255
+        metadata=_doc(
+            "The longest time to wait for an answer: the wait doubles with every one that is"
+            " missing.",
+        ),
+    )
+    retries: Annotated[int, Range(0, 1000)] = attrs.field(
+        default=5,
+        metadata=_doc(
+            "How often something is sent again before its transfer may be given up.",
+        ),
+    )
+    silence_max_seconds: Annotated[float, Range(0, 3600)] = attrs.field(
+        default=30.0,  # GRUB stops acknowledging while it unpacks what it has
+        metadata=_doc(
+            "A transfer ends when its client was silent that long and the retries are used up.",
+        ),
+    )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what cannot stand together."""
+        order = ("timeout_min_seconds", "timeout_initial_seconds", "timeout_max_seconds")
+        values = (
+            self.timeout_min_seconds,
+            self.timeout_initial_seconds,
+            self.timeout_max_seconds,
+        )
+        for index in (0, 1):
+            if values[index] > values[index + 1]:
+                yield Conflict(
+                    order[index : index + 2],
+                    f"{order[index]} ({values[index]}) must not be above"
+                    f" {order[index + 1]} ({values[index + 1]})",
+                )
+
+
+@attrs.frozen(kw_only=True)
+class NamesConfig:
+    """The `[names]` table."""
+
+    strip_trailing: bool = attrs.field(
+        default=True,
+        metadata=_doc(
+            "Ignore octets 0xFF, spaces and control characters after a name: some boot ROMs send"
+            " them.",
+        ),
+    )
+    backslash: bool = attrs.field(
+        default=True,
+        metadata=_doc(
+            "Read \\ in a name as /, as Windows boot loaders mean it.",
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class WriteConfig:
+    """The `[write]` table."""
+
+    enabled: bool = attrs.field(
+        default=False,
+        metadata=_doc(
+            "Let clients write files. TFTP knows no passwords: everybody who reaches the port may.",
+        ),
+    )
+    overwrite: bool = attrs.field(
+        default=False,
+        metadata=_doc(
+            "Let an upload replace a file that exists.",
+        ),
+    )
+    create: bool = attrs.field(
+        default=True,
+        metadata=_doc(
+            "Let an upload make a new file. If not, only files that exist may be written, which"
+            " needs overwrite.",
+        ),
+    )
+    patterns: tuple[Pattern, ...] = attrs.field(
+        default=("*",),
+        metadata=_doc(
+            'Names that may be written, as shell patterns for the whole name beneath the root: "*"'
+            ' also matches "/".',
+        ),
+    )
+    size_max: Annotated[int, Range(0, (1 << 63) - 1)] = attrs.field(
+        default=SIZE_MAX_DEFAULT,
+        metadata=_doc(
+            "The largest upload, in octets.",
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class LimitsConfig:
+    """The `[limits]` table."""
+
+    transfers_max: Annotated[int, Range(1, 1_000_000)] = attrs.field(
+        default=10_000,
+        metadata=_doc(
+            "The most transfers at the same time.",
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class LogConfig:
+    """The `[log]` table."""
+
+    format: Literal["console", "logfmt", "json"] = attrs.field(
+        default="console",
+        metadata=_doc(
+            'How a line of the log looks: "console" for people, "logfmt" or "json" for programs.',
+        ),
+    )
+    level: Literal["debug", "info", "warning", "error"] = attrs.field(
+        default="info",
+        metadata=_doc(
+            "The least important events that are logged.",
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """The whole configuration of a server."""
+
+    server: ServerConfig = attrs.field(
+        factory=ServerConfig,
+        metadata=_doc("What is served, on which addresses, and from which ports."),
+    )
+    protocol: ProtocolConfig = attrs.field(
+        factory=ProtocolConfig,
+        metadata=_doc(
+            "What the options of a transfer may become, and when something is sent again."
+        ),
+    )
+    names: NamesConfig = attrs.field(
+        factory=NamesConfig,
+        metadata=_doc("How the name in a request is read."),
+    )
+    write: WriteConfig = attrs.field(
+        factory=WriteConfig,
+        metadata=_doc("Whether clients may upload, and what."),
+    )
+    limits: LimitsConfig = attrs.field(
+        factory=LimitsConfig,
+        metadata=_doc("What the server takes on at most."),
+    )
+    log: LogConfig = attrs.field(
+        factory=LogConfig,
+        metadata=_doc("What is logged, and how it looks."),
+    )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield what cannot stand together, with whole key paths as keys."""
+        for section, part in (("server", self.server), ("protocol", self.protocol)):
+            for conflict in part.conflicts():
+                keys = tuple(f"{section}.{key}" for key in conflict.keys)
+                yield attrs.evolve(conflict, keys=keys)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Name every key that was set and has no effect, and why; nothing here is an error."""
+        return tuple(
+            f"{key}: {reason}" for key, reason in chain(self._unused(), self._unused_write())
+        )
+
+    def _unused(self) -> Iterator[tuple[str, str]]:
+        server, protocol, default = self.server, self.protocol, ProtocolConfig()
+        if server.tid == "listen" and server.port_range is not None:
+            yield (
+                "server.port_range",
+                'has no effect while server.tid is "listen": answers come from the listening port',
+            )
+        for option, key, changed in (
+            ("blksize", "blksize_max", protocol.blksize_max != default.blksize_max),
+            ("windowsize", "windowsize_max", protocol.windowsize_max != default.windowsize_max),
+        ):
+            if changed and option in protocol.refuse_options:
+                yield (
+                    f"protocol.{key}",
+                    f'has no effect while protocol.refuse_options has "{option}"',
+                )
+
+    def _unused_write(self) -> Iterator[tuple[str, str]]:
+        write, default = self.write, WriteConfig()
+        if not write.enabled:
+            for field in attrs.fields(WriteConfig):
+                if getattr(write, field.name) != getattr(default, field.name):
+                    yield f"write.{field.name}", "has no effect while write.enabled is false"
+            return
+        if not write.create and not write.overwrite:
+            yield (
+                "write.create",
+                "nothing can be written while write.create and write.overwrite are both false",
+            )
+        if not write.patterns:
+            yield "write.patterns", "nothing can be written while there are no patterns"

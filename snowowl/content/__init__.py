@@ -1,0 +1,30 @@
+"""Ring 2: names, files to send, uploads to keep.  Imports nothing but ring 0 from snowowl.
+
+A name from the network becomes components (`names`), those become a file descriptor beneath the
+root (`beneath`), that becomes a `Source` shared by all who read it (`files`, `text`, `store`) or a
+`Sink` (`uploads`, `temporary`, `sink`).  All that fails of it is a `ContentError`.
+"""
+
+from __future__ import annotations
+
+from snowowl.content.beneath import Root
+from snowowl.content.errors import ContentError
+from snowowl.content.names import NameRules, components, display
+from snowowl.content.sink import Sink
+from snowowl.content.source import BytesSource, Source, data_buffers
+from snowowl.content.store import Store
+from snowowl.content.uploads import WritePolicy
+
+__all__ = [
+    "BytesSource",
+    "ContentError",
+    "NameRules",
+    "Root",
+    "Sink",
+    "Source",
+    "Store",
+    "WritePolicy",
+    "components",
+    "data_buffers",
+    "display",
+]

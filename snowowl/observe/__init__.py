@@ -1,0 +1,1 @@
+"""What happens, told: events, and who listens to them.  Never waits, never fails a transfer."""

@@ -1,0 +1,172 @@
+"""Events as log lines: console, logfmt or JSON.
+
+One line per finished transfer says all that an admin greps for.  What came from the network is
+escaped: a file name cannot forge a line, or colour a terminal.
+
+Lines are rendered in the event loop and written by `snowowl.observe.writer`, which may wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from snowowl.content.names import display
+from snowowl.observe.events import (
+    Event,
+    InternalError,
+    RequestMalformed,
+    RequestReceived,
+    RequestsDropped,
+    ServerDraining,
+    ServerStarted,
+    ServerStopped,
+    TransferFinished,
+)
+from snowowl.observe.words import outcome_words, printable, rate_text, size_text
+from snowowl.protocol.outcome import OutcomeKind
+from snowowl.wire.packets import Options
+
+Format = Literal["console", "logfmt", "json"]
+Level = Literal["debug", "info", "warning", "error"]
+Fields = dict[str, str | int | float]
+Write = Callable[[str], None]
+Render = Callable[[Level, str, Fields], str]
+
+Described = (
+    ServerDraining
+    | ServerStopped
+    | RequestReceived
+    | RequestMalformed
+    | RequestsDropped
+    | TransferFinished
+    | InternalError
+)
+
+LEVELS: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+_QUIET: Final = (
+    OutcomeKind.COMPLETED,
+    OutcomeKind.UNCONFIRMED,
+    OutcomeKind.PROBED,
+    OutcomeKind.SUPERSEDED,
+    OutcomeKind.STOPPED,
+)
+
+
+class LogObserver:
+    """An observer that writes one line per event, from a level on."""
+
+    def __init__(self, write: Write, *, form: Format, level: Level, colors: bool = False) -> None:
+        self._write = write
+        self._threshold = LEVELS[level]
+        self._render = _renderer(form, colors=colors)
+
+    def __call__(self, event: Event) -> None:
+        """Write the line of an event, if its level is high enough."""
+        if isinstance(event, ServerStarted):
+            # Said at every level: scripts and units wait for it.
+            for address in event.addresses:
+                fields: Fields = {"address": address, "root": event.root}
+                self._write(self._render("info", f"listening on {address}", fields))
+            return
+        level, message, fields = describe(event)
+        if LEVELS[level] >= self._threshold:
+            self._write(self._render(level, message, fields))
+
+    def complain(self, message: str) -> None:
+        """Write a line of the program's own."""
+        if LEVELS["warning"] >= self._threshold:
+            self._write(self._render("warning", message, {}))
+
+    def dropped(self, count: int) -> str:
+        """Return the line that says how many were lost."""
+        return self._render("warning", f"{count} log lines were lost: nobody read them", {})
+
+
+def describe(event: Described) -> tuple[Level, str, Fields]:
+    """Return level, message and fields of an event."""
+    match event:
+        case TransferFinished():
+            return _transfer_finished(event)
+        case RequestReceived(client, direction, filename, mode, options):
+            message = f"{direction.value} from {client} filename {display(filename)}"
+            fields: Fields = {
+                "client": client,
+                "file": display(filename),
+                "mode": mode.name.lower(),
+            }
+            return "debug", message, fields | {"options": options_text(options)}
+        case RequestMalformed(client, reason, answered):
+            level: Level = "info" if answered else "debug"
+            return level, f"not a request from {client}: {reason}", {"client": client}
+        case RequestsDropped(count, reason):
+            return "warning", f"dropped {count} requests: {reason}", {"count": count}
+        case ServerDraining(active, seconds):
+            message = f"draining: no new requests, {active} transfers get {seconds:g} s"
+            return "info", message, {"active": active}
+        case ServerStopped():
+            return "info", "stopped", {}
+        case InternalError(where, traceback):
+            message = f"internal error in {where}; the server goes on, please report this"
+            return "error", message, {"traceback": traceback}
+
+
+def options_text(options: Options) -> str:
+    """Return options as ``blksize=1428 windowsize=16``, safe to print."""
+    return " ".join(f"{display(name, 24)}={display(value, 24)}" for name, value in options)
+
+
+def _transfer_finished(event: TransferFinished) -> tuple[Level, str, Fields]:
+    outcome, name = event.outcome, display(event.filename)
+    fields: Fields = {
+        "client": event.client,
+        "file": name,
+        "mode": event.mode.name.lower(),
+        "octets": event.octets,
+        "seconds": round(event.seconds, 6),
+        "rate": rate_text(event.octets, event.seconds),
+        "options": options_text(event.granted),
+        "retransmitted": event.retransmitted,
+        "outcome": outcome.kind.value,
+    }
+    if outcome.code is not None:
+        fields["code"] = outcome.code
+    if outcome.message:
+        fields["reason"] = printable(outcome.message)
+    if event.detail:
+        fields["detail"] = printable(event.detail)
+    # The words of tftpd-hpa, for the scripts that look for them.
+    message = (
+        f"{event.direction.value} from {event.client} filename {name}: "
+        f"{outcome_words(outcome)}, {size_text(event.octets)} in {event.seconds:.3f} s"
+    )
+    return "info" if outcome.kind in _QUIET or outcome.code == 1 else "warning", message, fields
+
+
+def _renderer(form: Format, *, colors: bool) -> Render:
+    """Make the function that turns a line's parts into its text.  Imports structlog: slow."""
+    import structlog
+
+    json = structlog.processors.JSONRenderer(ensure_ascii=False)
+    logfmt = structlog.processors.LogfmtRenderer()
+    console = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, sort_keys=False)
+
+    def render(level: Level, message: str, fields: Fields) -> str:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        entry: dict[str, object] = {"timestamp": now, "level": level, "event": message, **fields}
+        if form == "json":
+            return str(json(None, level, entry))
+        if form == "logfmt":
+            return str(logfmt(None, level, entry))
+        # The message names client and file already.
+        for key in ("client", "file", "seconds", "octets", "outcome", "reason", "code"):
+            entry.pop(key, None)
+        traceback = entry.pop("traceback", None)
+        line = str(
+            console(None, level, {key: value for key, value in entry.items() if value != ""})
+        )
+        return line if traceback is None else f"{line}\n{traceback}"
+
+    return render

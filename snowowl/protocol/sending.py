@@ -1,0 +1,197 @@
+"""The sender of DATA: a server that answers an RRQ, a client that sent a WRQ.
+
+Sorcerer's Apprentice (RFC 1123 4.2.3.1): in lock-step a duplicate ACK never causes DATA; only the
+timer does.  With a window (RFC 7440), an ACK inside it says that the block after it is missing: go
+on from there at once.  EDK2 sends one such ACK per packet that it got out of order, so the window
+is sent again at most once per base and timeout.
+
+The Apprentice has a windowed brother.  A window that was sent twice is acknowledged twice; if the
+second ACK had the *next* window sent twice, so it would go on to the end of the file.  So an ACK that
+blocks which were sent twice explain causes nothing to be sent again: see `SendWindow.twice`.
+"""
+
+from __future__ import annotations
+
+from snowowl.protocol.actions import NOTHING, Actions, SendBlocks
+from snowowl.protocol.blocks import NUMBER_MAX, blocks_in
+from snowowl.protocol.negotiation import Terms
+from snowowl.protocol.outcome import Outcome, OutcomeKind
+from snowowl.protocol.pace import Pace, pause_seconds
+from snowowl.protocol.retransmit import NEVER, RetransmitPolicy
+from snowowl.protocol.transfer import State, Transfer, Trigger, is_error, is_unknown_tid
+from snowowl.protocol.window import SendWindow
+from snowowl.wire.codec import Buffer, block_number_of
+from snowowl.wire.constants import ErrorCode, Opcode
+
+
+class Sending(Transfer):
+    """Sends a file of known size, window by window."""
+
+    __slots__ = ("_disowned", "_heard_twice", "_pace", "size", "window")
+
+    def __init__(self, policy: RetransmitPolicy, size: int) -> None:
+        super().__init__(policy)
+        self.size = size
+        """Octets that the file has on the wire."""
+        self.window = SendWindow(1, blocks_in(size, self.terms.blksize), 0)
+        self._pace = Pace(1)
+        self._heard_twice = False
+        """A duplicate ACK has come since the timer last expired: the peer is there."""
+        self._disowned = False
+        """The peer said "unknown transfer ID": dead, unless it goes on acknowledging."""
+
+    @property
+    def octets(self) -> int:
+        """Octets of the file that the peer has acknowledged."""
+        return min((self.window.base - 1) * self.terms.blksize, self.size)
+
+    def _agree(self, terms: Terms) -> None:
+        self.terms = terms
+        self.window = SendWindow(
+            terms.windowsize, blocks_in(self.size, terms.blksize), terms.rollover
+        )
+        self._pace = Pace(terms.windowsize)
+        if terms.timeout is not None:
+            self._timer.fix(terms.timeout)
+
+    def _begin(self, trigger: Trigger, now: float) -> Actions:
+        """Send the first window."""
+        self._move(trigger)
+        if self.retransmitted:  # an OACK that was sent twice is answered by ACK 0 twice
+            self.window.twice = self.window.base
+        return self._send(now)
+
+    def _send(self, now: float) -> Actions:
+        """Send what the window has room for."""
+        if self._paused:
+            self._timer.stop()
+            self.deadline = NEVER
+            return NOTHING
+        if self.window.base < self.window.twice:
+            self._timer.rearm(now)
+        else:
+            self._timer.sent(now)
+        actions = self._take()
+        self._arm(now)
+        return actions
+
+    def _take(self) -> Actions:
+        first, count = self.window.take(self._pace.burst)
+        return (SendBlocks(first, count),) if count else NOTHING
+
+    def _arm(self, now: float) -> None:
+        """Set the deadline: for what is in flight, or for the next burst of the window."""
+        self.deadline = self._timer.deadline
+        if self._pace.strained and self._burst_is_due:
+            pause = pause_seconds(self._timer.round_trip)
+            self.deadline = min(self.deadline, now + pause)
+
+    @property
+    def _burst_is_due(self) -> bool:
+        """Only a part of the window was sent, and nothing but time keeps the rest."""
+        return self.state is State.TRANSFERRING and self.window.has_room
+
+    def _timer_expired(self, now: float) -> Actions:
+        if now < self.deadline or self.deadline == NEVER:
+            return NOTHING
+        if self._burst_is_due:
+            return self._send(now)
+        if self._disowned:
+            return self._peer_gone(
+                Outcome(OutcomeKind.ABORTED, "unknown transfer ID", ErrorCode.UNKNOWN_TID)
+            )
+        return super()._timer_expired(now)
+
+    def _datagram_received(self, datagram: Buffer, now: float) -> Actions:
+        if len(datagram) < 4 or datagram[0] != 0:
+            return NOTHING
+        if datagram[1] == Opcode.ACK:
+            return self._ack_received(block_number_of(datagram), now)
+        if is_error(datagram):
+            return self._peer_error_received(datagram)
+        return self._other_received(datagram, now)
+
+    def _other_received(self, datagram: Buffer, now: float) -> Actions:
+        """Ignore what has no place here: one odd packet is no reason to end a transfer."""
+        del datagram, now
+        return NOTHING
+
+    def _ack_received(self, number: int, now: float) -> Actions:
+        if self.state is not State.TRANSFERRING:
+            return self._opening_acked(number, now)
+        window = self.window
+        count = window.acknowledged_by(number)
+        if not count:
+            return NOTHING if count is None else self._duplicate_ack_received(now)
+        window.slide(count)
+        self._timer.progressed(now)
+        self._disowned = False
+        if window.base > window.total:
+            self._end(Outcome(OutcomeKind.COMPLETED), Trigger.LAST_ACKED)
+            return NOTHING
+        if window.next > window.base:
+            # RFC 7440 section 4: an ACK inside the window asks for the blocks after it once more.
+            # But not the ACK of the last block from before a rewind: U-Boot, which counted its
+            # window from where it was then, sends that one in the course of things.
+            if window.base != window.twice:
+                self.retransmitted += window.rewind()
+        elif self._pace.strained:
+            self._pace.passed()
+        return self._send(now)
+
+    def _opening_acked(self, number: int, now: float) -> Actions:
+        """Handle ACK 0, the answer to the OACK of a server or to the WRQ of a client."""
+        if number != 0:
+            return NOTHING
+        self._timer.progressed(now)
+        return self._begin(Trigger.ANSWERED, now)
+
+    def _duplicate_ack_received(self, now: float) -> Actions:
+        window = self.window
+        self._heard_twice = True
+        if window.size == 1 or self._paused:
+            return NOTHING
+        if window.base <= window.twice or window.next == window.base:
+            return NOTHING
+        self.retransmitted += window.rewind()
+        return self._send(now)
+
+    def _resend(self) -> Actions:
+        if self.state is State.NEGOTIATING:
+            return self._resend_opening()
+        if self._timer.retries == 1 or self._heard_twice:
+            self._heard_twice = False
+            self._pace.stalled()
+        self.retransmitted += self.window.rewind()
+        return self._take()
+
+    def _peer_error_received(self, datagram: Buffer) -> Actions:
+        if self.state is State.TRANSFERRING and is_unknown_tid(datagram):
+            # lwIP's client sends this for any block that it did not expect, and goes on.
+            self._disowned = True
+            return NOTHING
+        return self._error_received(datagram)
+
+    def _peer_gone(self, outcome: Outcome) -> Actions:
+        if self.state is State.TRANSFERRING and self.window.all_sent:
+            # Rule R14: a client that does not dally has the file and has closed its port.
+            message = "the last block was sent, its ACK did not come"
+            self._end(Outcome(OutcomeKind.UNCONFIRMED, message), Trigger.UNCONFIRMED)
+            return NOTHING
+        return self._fail(outcome)
+
+    def _content_paused(self, first: int) -> Actions:
+        self.window.next = max(self.window.base, min(self.window.next, first))
+        return super()._content_paused(first)
+
+    def _resume(self, now: float) -> Actions:
+        return self._send(now)
+
+    def _position(self) -> str:
+        window = self.window
+        return f"base={window.base} next={window.next} total={window.total}"
+
+
+def too_many_blocks(size: int, terms: Terms) -> bool:
+    """Say whether a file has more blocks than there are numbers, for peers that never roll over."""
+    return blocks_in(size, terms.blksize) > NUMBER_MAX

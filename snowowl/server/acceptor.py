@@ -1,0 +1,127 @@
+"""One listening address: receives requests in batches, decodes, admits, hands them on.
+
+It never waits for what it hands on: when the channel is full, requests are dropped and counted, as
+the kernel would drop them.  A client that lives asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from snowowl.datagram import address
+from snowowl.datagram.interface import Endpoint, Received, Transmit
+from snowowl.observe.events import Direction, RequestMalformed, RequestReceived, RequestsDropped
+from snowowl.observe.observers import Observers
+from snowowl.protocol.admission import Verdict, admit
+from snowowl.protocol.events import RequestRepeated
+from snowowl.server.registry import Admitted, Registry
+from snowowl.wire.codec import MalformedPacket, decode_request, encode_error
+from snowowl.wire.constants import ErrorCode
+from snowowl.wire.packets import Mode, ReadRequest, Request
+
+RequestSender = trio.MemorySendChannel[Sequence[Admitted]]
+
+_MAIL = MalformedPacket("mode mail is obsolete (RFC 1350)", ErrorCode.ILLEGAL_OPERATION)
+_BUSY = encode_error(ErrorCode.NOT_DEFINED, "server is busy, try again")
+
+
+class Acceptor:
+    """Admits the requests that come in at one endpoint."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        registry: Registry,
+        observers: Observers,
+        channel: RequestSender,
+        *,
+        transfers_max: int,
+        keeps_peer: bool,
+    ) -> None:
+        self.endpoint = endpoint
+        self._registry = registry
+        self._observers = observers
+        self._channel = channel
+        self._transfers_max = transfers_max
+        self._keeps_peer = keeps_peer
+        """Transfers stay at this endpoint, so peers must be named as it names them."""
+        self.closed = False
+        """Take no more requests: the server drains."""
+
+    async def run(self) -> None:
+        """Receive until cancelled."""
+        endpoint = self.endpoint
+        while True:
+            await endpoint.wait_readable()
+            batch = endpoint.receive()
+            if batch:
+                self.accept(batch)
+            else:
+                await trio.sleep(0.01)  # a socket error; do not spin on it
+
+    def accept(self, batch: Sequence[Received]) -> None:
+        """Judge each datagram of a batch; hand on those that begin a transfer."""
+        if self.closed:
+            return
+        now = trio.current_time()
+        admitted: list[Admitted] = []
+        for received in batch:
+            try:
+                request = decode_request(received.data)
+            except MalformedPacket as malformed:
+                self._malformed(received, malformed)
+                continue
+            if request.mode is Mode.MAIL:
+                self._malformed(received, _MAIL)
+                continue
+            candidate = self._judge(received, request, now)
+            if candidate is not None:
+                admitted.append(candidate)
+        if not admitted:
+            return
+        try:
+            self._channel.send_nowait(admitted)
+        except trio.WouldBlock:
+            for candidate in admitted:
+                self._registry.remove(candidate)
+            self._observers.emit(RequestsDropped(len(admitted), "too many requests at once"))
+
+    def _judge(self, received: Received, request: Request, now: float) -> Admitted | None:
+        peer = received.peer if self._keeps_peer else address.unmapped(received.peer)
+        octets = bytes(received.data)
+        standing = self._registry.standing(peer)
+        verdict = admit(
+            octets,
+            standing.octets if standing else None,
+            standing.member.transfer if standing and standing.member else None,
+            active=len(self._registry),
+            active_max=self._transfers_max,
+        )
+        if verdict is Verdict.REPEAT and standing and standing.member and standing.exchange:
+            standing.exchange.deliver(standing.member, RequestRepeated(now))
+        if verdict is Verdict.REFUSE:
+            self._answer(received, _BUSY)
+            self._observers.emit(RequestsDropped(1, "too many transfers (limits.transfers_max)"))
+        if verdict is not Verdict.START:
+            return None
+        client = address.text(peer)
+        candidate = Admitted(peer, client, received.local, octets, request, self.endpoint, now)
+        self._registry.add(candidate)
+        direction = Direction.READ if isinstance(request, ReadRequest) else Direction.WRITE
+        self._observers.emit(
+            RequestReceived(client, direction, request.filename, request.mode, request.options)
+        )
+        return candidate
+
+    def _malformed(self, received: Received, malformed: MalformedPacket) -> None:
+        if malformed.code is not None:
+            self._answer(received, encode_error(malformed.code, malformed.reason))
+        client = address.text(received.peer)
+        answered = malformed.code is not None
+        self._observers.emit(RequestMalformed(client, malformed.reason, answered))
+
+    def _answer(self, received: Received, packet: bytes) -> None:
+        """Answer a datagram that begins no transfer, from the address that it was sent to."""
+        self.endpoint.send([Transmit(received.peer, [packet], len(packet), 1, received.local)])

@@ -1,0 +1,58 @@
+"""Why a server cannot start, in words that say what to do."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Final
+
+_PRIVILEGED_PORTS: Final = 1024
+
+
+class ListenError(OSError):
+    """An address cannot be listened on."""
+
+    def __init__(self, listen: str, port: int, error: OSError) -> None:
+        super().__init__(error.errno, f"cannot listen on {listen}: {_listen_advice(port, error)}")
+        self.listen = listen
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+class RootError(OSError):
+    """The folder to serve cannot be opened."""
+
+    def __init__(self, root: Path, error: OSError) -> None:
+        super().__init__(error.errno, f"cannot serve {root}: {_root_advice(error)}")
+        self.root = root
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def _listen_advice(port: int, error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM) and port < _PRIVILEGED_PORTS:
+        return (
+            f"port {port} needs CAP_NET_BIND_SERVICE: start as root, grant the capability"
+            " (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE), or listen on a high port,"
+            " as with --listen '*:6969'"
+        )
+    if error.errno == errno.EADDRINUSE:
+        return (
+            "another server has this port (`ss -lunp` tells which; tftpd-hpa, atftpd and dnsmasq"
+            " are the usual ones)"
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "no interface of this machine has this address (`ip address` lists them)"
+    return f"{error.strerror or error}"
+
+
+def _root_advice(error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return "no such directory; create it, or name another one"
+    if error.errno == errno.ENOTDIR:
+        return "it is not a directory; name the folder that holds the files"
+    if error.errno == errno.EACCES:
+        return "permission denied; the server's user must be allowed to enter and read it"
+    return f"{error.strerror or error}"

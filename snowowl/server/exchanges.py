@@ -1,0 +1,149 @@
+"""Which socket a transfer gets: the `tid` setting.
+
+`shared`: a few sockets per local address, each for many transfers; a peer never gets the socket of
+its last transfer twice running, so that a late packet of it meets ERROR 5 and not the new transfer.
+`own`: a socket per transfer, RFC 1350 to the letter.  `listen`: the socket that was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Literal
+
+import attrs
+import trio
+
+from snowowl.datagram.address import family_of
+from snowowl.datagram.interface import Endpoint, LocalAddress, Network
+from snowowl.observe.observers import Observers
+from snowowl.server.exchange import Exchange
+from snowowl.server.registry import Admitted
+
+Tid = Literal["shared", "own", "listen"]
+
+SHARED_PER_ADDRESS: Final = 4
+"""Sockets for each local address: two would do for "not the same one twice"; four leave room for a
+peer that has several transfers from one port."""
+
+LOCAL_ADDRESSES_MAX: Final = 64
+"""Local addresses with sockets of their own.  The loopback network alone has 16 million, and a
+client chooses which one it asks."""
+
+PEERS_REMEMBERED_MAX: Final = 16384
+
+
+@attrs.define
+class _Pool:
+    """The shared exchanges of one local address."""
+
+    exchanges: list[Exchange] = attrs.field(factory=list)
+    turn: int = 0
+
+
+class Exchanges:
+    """Opens, shares and closes exchanges."""
+
+    def __init__(
+        self,
+        network: Network,
+        nursery: trio.Nursery,
+        observers: Observers,
+        *,
+        tid: Tid,
+        port_range: tuple[int, int] | None,
+    ) -> None:
+        self._network = network
+        self._nursery = nursery
+        self._observers = observers
+        self._tid = tid
+        self._port_range = port_range
+        self._pools: dict[tuple[int, LocalAddress | None], _Pool] = {}
+        self._listening: dict[Endpoint, Exchange] = {}
+        self._last: dict[bytes, Exchange] = {}
+
+    def add_listening(self, endpoint: Endpoint, exchange: Exchange) -> None:
+        """Use the exchange of a listening endpoint (`tid = "listen"`)."""
+        self._listening[endpoint] = exchange
+
+    @contextmanager
+    def lend(self, admitted: Admitted) -> Iterator[Exchange]:
+        """Give a transfer its exchange, for as long as it runs.  Raises OSError."""
+        if self._tid == "listen":
+            yield self._listening[admitted.endpoint]
+        elif self._tid == "own":
+            exchange = self._open(admitted)
+            try:
+                yield exchange
+            finally:
+                exchange.close()
+        else:
+            yield self._share(admitted)
+
+    def close(self) -> None:
+        """Close every shared exchange."""
+        for pool in self._pools.values():
+            for exchange in pool.exchanges:
+                exchange.close()
+        self._pools.clear()
+
+    def _open(self, admitted: Admitted) -> Exchange:
+        family, local = family_of(admitted.peer), _host_only(admitted.local)
+        try:
+            endpoint = self._network.open(family, local, self._port_range)
+        except OSError:
+            if local is None or self._port_range is not None:
+                raise
+            # An address that we cannot bind to, as with a transparent proxy: any will have to do.
+            endpoint = self._network.open(family, None, self._port_range)
+        exchange = Exchange(endpoint, self._observers)
+        self._nursery.start_soon(exchange.run)
+        return exchange
+
+    def _share(self, admitted: Admitted) -> Exchange:
+        key = (family_of(admitted.peer), _host_only(admitted.local))
+        pool = self._pools.get(key)
+        if pool is None:
+            self._make_room()
+            pool = self._pools[key] = _Pool()
+        exchange = self._free(pool, admitted.peer)
+        if exchange is None and len(pool.exchanges) < SHARED_PER_ADDRESS:
+            exchange = self._open(admitted)
+            pool.exchanges.append(exchange)
+        if exchange is None:  # the peer has a transfer in each: the oldest gives way
+            exchange = pool.exchanges[pool.turn % len(pool.exchanges)]
+        pool.turn += 1
+        if len(self._last) >= PEERS_REMEMBERED_MAX:
+            self._last.clear()
+        self._last[admitted.peer] = exchange
+        return exchange
+
+    def _free(self, pool: _Pool, peer: bytes) -> Exchange | None:
+        """Return the next exchange in turn that the peer neither uses nor used last."""
+        last = self._last.get(peer)
+        count = len(pool.exchanges)
+        for step in range(count):
+            exchange = pool.exchanges[(pool.turn + step) % count]
+            if exchange is not last and peer not in exchange.members:
+                return exchange
+        return None
+
+    def _make_room(self) -> None:
+        """Close the sockets of a local address that nobody uses, if there are too many."""
+        if len(self._pools) < LOCAL_ADDRESSES_MAX:
+            return
+        for key, pool in self._pools.items():
+            if not any(exchange.members for exchange in pool.exchanges):
+                for exchange in pool.exchanges:
+                    exchange.close()
+                del self._pools[key]
+                return
+
+
+def _host_only(local: LocalAddress | None) -> LocalAddress | None:
+    """Return what sockets differ by: the interface counts for link-local addresses only."""
+    if local is None or not local.packed:
+        return None
+    if len(local.packed) == 16 and local.packed[:1] == b"\xfe":
+        return local
+    return LocalAddress(local.packed)

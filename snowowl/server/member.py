@@ -1,0 +1,95 @@
+"""One transfer as an exchange sees it: its peer, its machine, its content.
+
+The exchange's pump owns the packets; the transfer's task owns the life: it opens content, waits for
+what may block, and cleans up.  They meet here: the pump notes what is wanted and wakes the task.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import trio
+
+from snowowl.content.source import Source
+from snowowl.datagram.interface import LocalAddress
+from snowowl.protocol.receiving import Receiving
+from snowowl.protocol.sending import Sending
+from snowowl.wire.codec import Buffer
+
+
+class Sink(Protocol):
+    """Where received octets go; see `snowowl.content.sink`."""
+
+    @property
+    def full(self) -> bool:
+        """Enough octets wait for the disk."""
+
+    def store(self, data: Buffer, stride: int, count: int) -> None:
+        """Take the payload of DATA datagrams.  Raises ContentError."""
+
+
+class Contest(Protocol):
+    """Settles which of two transfers of one peer is the live one."""
+
+    def answered(self, member: Member) -> None:
+        """Go on with this one: the peer has sent something to it."""
+
+
+class Member:
+    """A transfer in an exchange."""
+
+    __slots__ = (
+        "_changed",
+        "alarm",
+        "commit_wanted",
+        "contest",
+        "detail",
+        "load_wanted",
+        "local",
+        "paused",
+        "peer",
+        "sink",
+        "source",
+        "suspended",
+        "transfer",
+    )
+
+    def __init__(
+        self,
+        peer: bytes,
+        transfer: Sending | Receiving,
+        *,
+        local: LocalAddress | None = None,
+        source: Source | None = None,
+        sink: Sink | None = None,
+    ) -> None:
+        self.peer = peer
+        self.local = local
+        """The address to answer from, where the endpoint is not bound to it."""
+        self.transfer = transfer
+        self.source = source
+        self.sink = sink
+        self.alarm = math.inf
+        """The earliest time for which the exchange has an entry for this member."""
+        self.load_wanted: tuple[int, int] | None = None
+        """Offset and length of content that must be loaded before DATA can go out."""
+        self.commit_wanted = False
+        self.paused = False
+        """The sink is full and the transfer was told."""
+        self.detail = ""
+        """What the operator should know about a failure, and the peer should not."""
+        self.contest: Contest | None = None
+        """Set while the same peer has two transfers, of which it must choose one (rule R5)."""
+        self.suspended = False
+        """Sends nothing of its own: the peer has probably started over."""
+        self._changed = trio.Event()
+
+    def wake(self) -> None:
+        """Tell the transfer's task that there is something for it."""
+        self._changed.set()
+
+    async def changed(self) -> None:
+        """Wait until there is something for the transfer's task."""
+        await self._changed.wait()
+        self._changed = trio.Event()

@@ -1,0 +1,159 @@
+"""The nursery tree of a server: who waits for whom, and what ends first.
+
+    serve
+     |- exchange pumps            cancelled last: they carry the last ERRORs
+         |- transfer tasks        outlive the acceptors while draining
+             |- dispatch          ends when the last acceptor has closed the channel
+             |- acceptors         cancelled first
+
+No task outlives `serve`, and no socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+
+import trio
+
+from snowowl.config import Config, parse_listen
+from snowowl.content.names import NameRules
+from snowowl.content.store import Store
+from snowowl.content.uploads import WritePolicy
+from snowowl.datagram import address
+from snowowl.datagram.interface import Endpoint, Network
+from snowowl.datagram.system import SystemNetwork
+from snowowl.observe.events import ServerDraining, ServerStarted, ServerStopped
+from snowowl.observe.observers import Observer, Observers
+from snowowl.server.acceptor import Acceptor
+from snowowl.server.errors import ListenError, RootError
+from snowowl.server.exchange import Exchange
+from snowowl.server.exchanges import Exchanges
+from snowowl.server.policies import Policies
+from snowowl.server.registry import Admitted, Registry
+from snowowl.server.transfers import Service
+
+BATCHES_QUEUED_MAX = 256
+"""Batches of admitted requests between acceptors and dispatch; more are dropped and counted."""
+
+Batches = trio.MemoryReceiveChannel[Sequence[Admitted]]
+
+
+async def serve(
+    config: Config,
+    *,
+    observers: Iterable[Observer] = (),
+    network: Network | None = None,
+    drain: trio.Event | None = None,
+    task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until cancelled, or until `drain` is set and the running transfers have ended.
+
+    ``addresses = await nursery.start(snowowl.serve, config)`` returns when requests can come in,
+    with the addresses that are bound, as texts like ``192.0.2.1:69``.
+
+    Raises ListenError if an address cannot be listened on, RootError if the root cannot be opened;
+    both are OSErrors that say what to do.  Cancelled, it tells the peers of running transfers by
+    ERROR 0.
+    """
+    with ExitStack() as stack:
+        told = Observers(observers)
+        store = _open_store(config)
+        stack.callback(store.close)
+        if network is None:
+            network = SystemNetwork()
+            stack.callback(network.close)
+        endpoints = _listen(config, network, stack)
+        addresses = tuple(address.text(endpoint.address) for endpoint in endpoints)
+        registry = Registry()
+        async with trio.open_nursery() as pumps:
+            exchanges = Exchanges(
+                network,
+                pumps,
+                told,
+                tid=config.server.tid,
+                port_range=config.server.port_range,
+            )
+            stack.callback(exchanges.close)
+            policies = Policies(config, network, trio.current_time)
+            service = Service(store, policies, exchanges, registry, told)
+            async with trio.open_nursery() as transfers:
+                send, receive = trio.open_memory_channel[Sequence[Admitted]](BATCHES_QUEUED_MAX)
+                transfers.start_soon(_dispatch, receive, service, transfers)
+                with send:
+                    acceptors = [
+                        Acceptor(
+                            endpoint,
+                            registry,
+                            told,
+                            send,
+                            transfers_max=config.limits.transfers_max,
+                            keeps_peer=config.server.tid == "listen",
+                        )
+                        for endpoint in endpoints
+                    ]
+                    async with trio.open_nursery() as accepting:
+                        for acceptor in acceptors:
+                            if config.server.tid == "listen":
+                                _share_endpoint(acceptor, exchanges, told, pumps)
+                            else:
+                                accepting.start_soon(acceptor.run)
+                        told.emit(ServerStarted(addresses, str(config.server.root)))
+                        task_status.started(addresses)
+                        await (trio.Event() if drain is None else drain).wait()
+                        accepting.cancel_scope.cancel()
+                    for acceptor in acceptors:
+                        acceptor.closed = True
+                seconds = config.server.drain_seconds
+                told.emit(ServerDraining(registry.unsettled, seconds))
+                with trio.move_on_after(seconds):
+                    await registry.wait_settled()
+                transfers.cancel_scope.cancel()
+            pumps.cancel_scope.cancel()
+    told.emit(ServerStopped())
+
+
+async def _dispatch(batches: Batches, service: Service, transfers: trio.Nursery) -> None:
+    """Start a task for each admitted request, until the acceptors have gone."""
+    with batches:
+        async for batch in batches:
+            for admitted in batch:
+                transfers.start_soon(service.serve, admitted)
+
+
+def _share_endpoint(
+    acceptor: Acceptor, exchanges: Exchanges, observers: Observers, pumps: trio.Nursery
+) -> None:
+    """Run transfers over the listening endpoint itself (`tid = "listen"`)."""
+    exchange = Exchange(acceptor.endpoint, observers, acceptor.accept)
+    exchanges.add_listening(acceptor.endpoint, exchange)
+    pumps.start_soon(exchange.run)
+
+
+def _open_store(config: Config) -> Store:
+    rules = NameRules(strip_trailing=config.names.strip_trailing, backslash=config.names.backslash)
+    write = config.write
+    policy = WritePolicy(
+        enabled=write.enabled,
+        overwrite=write.overwrite,
+        create=write.create,
+        patterns=write.patterns,
+        size_max=write.size_max,
+    )
+    try:
+        return Store(config.server.root, rules=rules, policy=policy)
+    except OSError as error:
+        raise RootError(config.server.root, error) from error
+
+
+def _listen(config: Config, network: Network, stack: ExitStack) -> list[Endpoint]:
+    endpoints: list[Endpoint] = []
+    for text in config.server.listen:
+        listen = parse_listen(text)
+        try:
+            endpoint = network.listen(listen.host, listen.port)
+        except OSError as error:
+            raise ListenError(text, listen.port, error) from error
+        stack.callback(endpoint.close)
+        endpoints.append(endpoint)
+    return endpoints

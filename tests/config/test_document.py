@@ -1,0 +1,179 @@
+"""The default file changes nothing and shows everything; what is dumped reads back equal."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snowowl.config.constraints import Range
+from snowowl.config.document import WIDTH, default_document, dump_config
+from snowowl.config.listen import parse_listen
+from snowowl.config.load import load_config, parse_config
+from snowowl.config.model import (
+    Address,
+    Config,
+    Pattern,
+    ProtocolConfig,
+    ServerConfig,
+    WriteConfig,
+)
+from snowowl.config.overlay import override
+
+
+def keys() -> list[tuple[str, str]]:
+    sections = get_type_hints(Config)
+    return [
+        (section, field.name) for section in sections for field in attrs.fields(sections[section])
+    ]
+
+
+def test_the_default_file_changes_nothing() -> None:
+    assert parse_config(default_document()) == Config()
+
+
+def test_the_default_file_shows_every_key_once_in_its_table() -> None:
+    table, shown = "", []
+    for line in default_document().splitlines():
+        if header := re.fullmatch(r"\[(\w+)\]", line):
+            table = header[1]
+        if key := re.match(r"# (\w+) = ", line):
+            shown.append((table, key[1]))
+    assert shown == keys()
+
+
+def test_what_the_default_file_shows_are_the_defaults() -> None:
+    """Without the comment marks it is the same configuration, but for what has no default."""
+    shown = re.sub(r"(?m)^# (\w+ = )", r"\1", default_document())
+    config = parse_config(shown)
+    assert config.server.port_range is not None
+    server = attrs.evolve(config.server, port_range=None)
+    assert attrs.evolve(config, server=server) == Config()
+
+
+def test_the_default_file_names_the_schema_ranges_and_choices() -> None:
+    lines = default_document().splitlines()
+    assert lines[0] == "#:schema ./snowowl.schema.json"
+    assert max(map(len, lines)) <= WIDTH
+    for key, limits in (
+        ("blksize_max = 65464", "# From 8 to 65464."),
+        ("mtu = 0", "# 0, or from 68 to 65535."),
+        ('tid = "shared"', '# One of "shared", "own", "listen".'),
+        (
+            "refuse_options = []",
+            '# Each: one of "blksize", "timeout", "tsize", "windowsize", "rollover".',
+        ),
+        ("port_range = [49152, 50175]", "# Default: not set. For example:"),
+    ):
+        assert lines[lines.index(f"# {key}") - 1] == limits
+
+
+NUMBERS = st.one_of(st.integers(1, 65535), st.sampled_from([1, 65535]))
+ADDRESSES = st.one_of(
+    st.builds("{}:{}".format, st.sampled_from(["*", "", "10.0.0.1", "[fe80::1%eth0]"]), NUMBERS),
+    st.builds("10.{}.0.1".format, st.integers(0, 255)),
+)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+SCALARS: dict[object, st.SearchStrategy[object]] = {
+    bool: st.booleans(),
+    Address: ADDRESSES,
+    Pattern: TEXT,
+    Path: TEXT.map(Path),
+}
+
+
+def values(annotation: object) -> st.SearchStrategy[object]:
+    """Draw what a key may be from its annotation, so that a new key is drawn too."""
+    arguments = get_args(annotation)
+    if annotation in SCALARS:
+        return SCALARS[annotation]
+    if get_origin(annotation) is Literal:
+        return st.sampled_from(arguments)
+    if get_origin(annotation) is tuple and arguments[-1] is Ellipsis:
+        return st.lists(values(arguments[0]), max_size=3, unique=True).map(tuple)
+    if get_origin(annotation) is tuple:
+        return st.tuples(*map(values, arguments))
+    if get_origin(annotation) is Annotated:
+        inner, mark = arguments
+        if not isinstance(mark, Range):
+            return values(inner).filter(bool)
+        if inner is int:
+            return st.integers(int(mark.minimum), int(mark.maximum))
+        return st.floats(mark.minimum, mark.maximum)
+    return st.none() | values(arguments[0])
+
+
+def sections(section: type[attrs.AttrsInstance]) -> st.SearchStrategy[attrs.AttrsInstance]:
+    hints = get_type_hints(section, include_extras=True)
+    return st.builds(section, **{name: values(hint) for name, hint in hints.items()})
+
+
+def consistent(config: Config) -> Config:
+    """Put what has an order in order, and leave out what may not be there twice."""
+    server, protocol = config.server, config.protocol
+    ports = server.port_range and (min(server.port_range), max(server.port_range))
+    listen = tuple({parse_listen(text): text for text in server.listen}.values())
+    shortest, initial, longest = sorted(
+        (
+            protocol.timeout_min_seconds,
+            protocol.timeout_initial_seconds,
+            protocol.timeout_max_seconds,
+        )
+    )
+    protocol = attrs.evolve(
+        protocol,
+        timeout_min_seconds=shortest,
+        timeout_initial_seconds=initial,
+        timeout_max_seconds=longest,
+    )
+    server = attrs.evolve(server, port_range=ports, listen=listen)
+    return attrs.evolve(config, server=server, protocol=protocol)
+
+
+CONFIGS = st.builds(
+    Config, **{name: sections(section) for name, section in get_type_hints(Config).items()}
+).map(consistent)
+
+
+@given(CONFIGS)
+def test_what_is_dumped_reads_back_equal(config: Config) -> None:
+    text = dump_config(config)
+    assert parse_config(text) == config
+    tomllib.loads(text)  # a second opinion on whether it is TOML
+
+
+@given(CONFIGS)
+def test_every_valid_configuration_passes_its_own_checks(config: Config) -> None:
+    assert override(config, ()) == config
+    assert isinstance(config.warnings(), tuple)
+
+
+def test_what_is_dumped_has_every_key_that_is_set() -> None:
+    text = dump_config(Config())
+    assert [(section, key) for section, table in tomllib.loads(text).items() for key in table] == [
+        key for key in keys() if key != ("server", "port_range")
+    ]
+    assert text.startswith('[server]\nroot = "."\nlisten = ["*:69"]\n')
+
+
+@pytest.mark.parametrize("root", ["a b", 'quo"te', "back\\slash", "größe", "new\nline", "\x7f"])
+def test_a_root_with_odd_characters_survives_a_file(root: str, tmp_path: Path) -> None:
+    config = Config(server=ServerConfig(root=tmp_path / root))
+    file = tmp_path / "a.toml"
+    file.write_text(dump_config(config), encoding="utf-8")
+    assert load_config(file) == config
+
+
+def test_tiny_and_large_numbers_survive() -> None:
+    config = Config(
+        server=ServerConfig(drain_seconds=5e-324),
+        protocol=ProtocolConfig(retries=0),
+        write=WriteConfig(size_max=(1 << 63) - 1),
+    )
+    assert parse_config(dump_config(config)) == config

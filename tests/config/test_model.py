@@ -1,0 +1,123 @@
+"""What the model promises without any loader: defaults, warnings, conflicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import pytest
+
+from snowowl.config.listen import ListenAddress
+from snowowl.config.model import (
+    Config,
+    LimitsConfig,
+    LogConfig,
+    NamesConfig,
+    ProtocolConfig,
+    ServerConfig,
+    WriteConfig,
+)
+
+
+def test_the_defaults_serve_the_current_folder_read_only() -> None:
+    config = Config()
+    assert config.server.root == Path()
+    assert not config.write.enabled
+    assert config.server.addresses() == (ListenAddress("", 69),)
+    assert config.warnings() == ()
+    assert list(config.conflicts()) == []
+
+
+@pytest.mark.parametrize(
+    "section",
+    [ServerConfig, ProtocolConfig, NamesConfig, WriteConfig, LimitsConfig, LogConfig, Config],
+)
+def test_every_key_is_documented(section: type[attrs.AttrsInstance]) -> None:
+    for field in attrs.fields(section):
+        assert str(field.metadata["doc"]).endswith("."), field.name
+
+
+def test_the_configuration_is_frozen() -> None:
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        Config().server.tid = "own"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("config", "warnings"),
+    [
+        (
+            Config(server=ServerConfig(tid="listen", port_range=(1, 2))),
+            [
+                'server.port_range: has no effect while server.tid is "listen": answers come from the listening port'
+            ],
+        ),
+        (Config(server=ServerConfig(tid="own", port_range=(1, 2))), []),
+        (
+            Config(write=WriteConfig(overwrite=True, patterns=("a",))),
+            [
+                "write.overwrite: has no effect while write.enabled is false",
+                "write.patterns: has no effect while write.enabled is false",
+            ],
+        ),
+        (Config(write=WriteConfig(enabled=True, overwrite=True, patterns=("a",))), []),
+        (
+            Config(write=WriteConfig(enabled=True, create=False)),
+            [
+                "write.create: nothing can be written while write.create and write.overwrite are both false"
+            ],
+        ),
+        (Config(write=WriteConfig(enabled=True, create=False, overwrite=True)), []),
+        (
+            Config(write=WriteConfig(enabled=True, patterns=())),
+            ["write.patterns: nothing can be written while there are no patterns"],
+        ),
+        (
+            Config(protocol=ProtocolConfig(refuse_options=("blksize",), blksize_max=512)),
+            ['protocol.blksize_max: has no effect while protocol.refuse_options has "blksize"'],
+        ),
+        (Config(protocol=ProtocolConfig(refuse_options=("windowsize",))), []),
+    ],
+)
+def test_warnings(config: Config, warnings: list[str]) -> None:
+    assert list(config.warnings()) == warnings
+
+
+@pytest.mark.parametrize(
+    ("config", "keys", "message"),
+    [
+        (
+            Config(server=ServerConfig(port_range=(9, 8))),
+            ("server.port_range",),
+            "the first port, 9, is above the last, 8",
+        ),
+        (
+            Config(server=ServerConfig(listen=("*:69", "[::]:69", ":69"))),
+            ("server.listen",),
+            '"*:69" is listed more than once',
+        ),
+        (
+            Config(protocol=ProtocolConfig(timeout_min_seconds=2.0)),
+            ("protocol.timeout_min_seconds", "protocol.timeout_initial_seconds"),
+            "timeout_min_seconds (2.0) must not be above timeout_initial_seconds (1.0)",
+        ),
+        (
+            Config(protocol=ProtocolConfig(timeout_max_seconds=0.5)),
+            ("protocol.timeout_initial_seconds", "protocol.timeout_max_seconds"),
+            "timeout_initial_seconds (1.0) must not be above timeout_max_seconds (0.5)",
+        ),
+    ],
+)
+def test_conflicts(config: Config, keys: tuple[str, ...], message: str) -> None:
+    (conflict,) = config.conflicts()
+    assert conflict.keys == keys
+    assert conflict.message == message
+
+
+def test_values_at_the_edge_do_not_conflict() -> None:
+    config = Config(
+        server=ServerConfig(port_range=(9, 9), listen=("*:0", "*:0")),
+        protocol=ProtocolConfig(
+            timeout_min_seconds=1.0, timeout_initial_seconds=1.0, timeout_max_seconds=1.0
+        ),
+    )
+    assert list(config.conflicts()) == []

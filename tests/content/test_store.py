@@ -1,0 +1,524 @@
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from snowowl.content import store as store_module
+from snowowl.content.beneath import Strategy
+from snowowl.content.errors import ContentError
+from snowowl.content.files import SMALL_MAX, FileSource, MappedFile
+from snowowl.content.names import NameRules
+from snowowl.content.source import BytesSource, Source
+from snowowl.content.store import Store, WritePolicy
+from snowowl.content.temporary import Kind
+from snowowl.content.text import NetasciiSource, TextIndex
+from snowowl.wire import netascii
+from snowowl.wire.constants import ErrorCode
+
+UPLOADS = WritePolicy(enabled=True)
+LARGE = b"line\n" * 40_000
+SECRET = b"of a size that no other file has"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    top = tmp_path / "root"
+    (top / "dir").mkdir(parents=True)
+    (top / "small").write_bytes(b"small\n")
+    (top / "empty").touch()
+    (top / "large").write_bytes(LARGE)
+    (top / "link").symlink_to("large")
+    (top / "out").symlink_to("../secret")
+    (tmp_path / "secret").write_bytes(SECRET)
+    os.mkfifo(top / "fifo")
+    return top
+
+
+@pytest.fixture(params=["openat2", "walk", "portable"])
+def store(request: pytest.FixtureRequest, root: Path) -> Iterator[Store]:
+    chosen: Strategy = request.param
+    try:
+        store = Store(root, rules=NameRules(), policy=UPLOADS, strategy=chosen)
+    except OSError:
+        pytest.skip(f"no {chosen} here")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def quick(root: Path) -> Iterator[Store]:
+    """A store on the best that there is."""
+    store = Store(root, rules=NameRules(), policy=UPLOADS)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def cached(quick: Store, root: Path) -> Store:
+    """A store of which open_now knows the names already."""
+    for path in root.iterdir():
+        path.lstat()
+    if quick.open_now(b"empty", netascii=False) is None:
+        pytest.skip("no RESOLVE_CACHED or RWF_NOWAIT here")
+    return quick
+
+
+def send(view: memoryview) -> bytes:
+    """Return what the kernel makes of a view: Python may not look into a mapping."""
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with left, right:
+        left.sendmsg([view])
+        return right.recv(len(view) + 1)
+
+
+def whole(source: Source) -> bytes:
+    octets = b""
+    for offset in range(0, source.size, 50_000):
+        source.load(offset, 50_000)
+        octets += send(source.view(offset, 50_000))
+    source.check()
+    return octets
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+# Opening
+
+
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        (b"small", "small"),
+        (b"empty", "empty"),
+        (b"large", "large"),
+        (b"link", "large"),
+        (b"//large\xff", "large"),
+        (b"dir\\..large", "dir/..large"),
+    ],
+)
+async def test_files_are_opened_as_clients_name_them(
+    store: Store, root: Path, name: bytes, path: str, text: bool
+) -> None:
+    (root / "dir/..large").write_bytes(LARGE)
+    octets = (root / path).read_bytes()
+    source = await store.open(name, netascii=text)
+    expected = netascii.encode(octets) if text else octets
+    assert source.size == len(expected)
+    assert whole(source) == expected
+    source.close()
+    source.close()
+
+
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        (b"nothing", ErrorCode.FILE_NOT_FOUND),
+        (b"nothing/small", ErrorCode.FILE_NOT_FOUND),
+        (b"small/x", ErrorCode.FILE_NOT_FOUND),
+        (b"", ErrorCode.FILE_NOT_FOUND),
+        (b"../secret", ErrorCode.ACCESS_VIOLATION),
+        (b"out", ErrorCode.ACCESS_VIOLATION),
+        (b"dir", ErrorCode.ACCESS_VIOLATION),
+        (b"fifo", ErrorCode.ACCESS_VIOLATION),
+        (b"small\0", ErrorCode.ACCESS_VIOLATION),
+    ],
+)
+async def test_what_is_no_file_beneath_the_root_is_refused(
+    store: Store, name: bytes, code: ErrorCode, text: bool
+) -> None:
+    for _ in range(2):  # the kernel knows it the second time
+        with pytest.raises(ContentError) as caught:
+            store.open_now(name, netascii=text) or await store.open(name, netascii=text)
+        assert caught.value.code is code
+        assert "secret" not in caught.value.message
+
+
+async def test_an_unreadable_file_is_an_access_violation(
+    root: Path, quick: Store, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    root.chmod(0o755)
+    (root / "small").chmod(0)
+    with unprivileged(), pytest.raises(ContentError) as caught:
+        await quick.open(b"small", netascii=False)
+    assert caught.value.code is ErrorCode.ACCESS_VIOLATION
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    name=st.one_of(
+        st.binary(max_size=30),
+        st.lists(
+            st.sampled_from([b"dir", b"out", b"small", b"large", b"..", b"", b"fifo", b"\xff"]),
+            max_size=4,
+        ).map(b"/".join),
+    ),
+    text=st.booleans(),
+)
+async def test_whatever_the_octets_opening_ends_as_documented(
+    store: Store, name: bytes, text: bool
+) -> None:
+    try:
+        source = store.open_now(name, netascii=text) or await store.open(name, netascii=text)
+    except ContentError:
+        return
+    assert source.size != len(SECRET)
+    source.close()
+
+
+# Without a thread
+
+
+async def test_what_is_cached_is_opened_at_once(cached: Store) -> None:
+    for name, kind in ((b"small", BytesSource), (b"large", FileSource)):
+        source = cached.open_now(name, netascii=False)
+        assert isinstance(source, kind)
+        source.close()
+
+
+async def test_text_is_opened_at_once_when_it_was_counted(cached: Store) -> None:
+    assert cached.open_now(b"large", netascii=True) is None
+    first = await cached.open(b"large", netascii=True)
+    again = cached.open_now(b"large", netascii=True)
+    assert isinstance(again, NetasciiSource)
+    assert again.size == first.size
+    first.close()
+    again.close()
+    small = cached.open_now(b"small", netascii=True)
+    assert small is not None
+    assert whole(small) == b"small\r\n"
+
+
+@pytest.mark.rule("R12")
+async def test_a_name_known_to_be_missing_is_refused_at_once(cached: Store) -> None:
+    # GRUB and PXELINUX ask for about nine missing files in a row.
+    with pytest.raises(ContentError):
+        await cached.open(b"missing", netascii=False)
+    with pytest.raises(ContentError) as caught:
+        cached.open_now(b"missing", netascii=False)
+    assert caught.value.code is ErrorCode.FILE_NOT_FOUND
+
+
+async def test_what_waits_for_a_disk_is_left_to_a_thread(
+    cached: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "read_small_now", lambda fd, key: None)
+    assert cached.open_now(b"small", netascii=False) is None
+    assert whole(await cached.open(b"small", netascii=False)) == b"small\n"
+
+
+async def test_without_openat2_nothing_is_opened_at_once(root: Path) -> None:
+    store = Store(root, rules=NameRules(), policy=UPLOADS, strategy="walk")
+    assert store.open_now(b"small", netascii=False) is None
+    store.close()
+
+
+# Sharing
+
+
+@pytest.mark.parametrize("text", [False, True])
+async def test_a_storm_shares_one_mapping(
+    store: Store, monkeypatch: pytest.MonkeyPatch, text: bool
+) -> None:
+    counted: list[int] = []
+    real_count = TextIndex.count
+
+    def count(index: TextIndex, pieces_max: int) -> None:
+        counted.append(pieces_max)
+        real_count(index, pieces_max)
+
+    monkeypatch.setattr(TextIndex, "count", count)
+    sources: list[Source] = []
+
+    async def one() -> None:
+        sources.append(await store.open(b"large", netascii=text))
+
+    before = descriptors()
+    async with trio.open_nursery() as nursery:
+        for _ in range(100):
+            nursery.start_soon(one)
+    # A mapping of Python before 3.13 keeps a second descriptor.
+    assert descriptors() - before <= 2
+    assert len(store._mapped) == 1
+    assert len(counted) == (1 if text else 0)
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    assert maps.count("root/large\n") == 1
+    for source in sources:
+        source.close()
+
+
+async def test_a_replaced_file_is_new_for_new_readers_only(store: Store, root: Path) -> None:
+    old = await store.open(b"large", netascii=False)
+    (root / "next").write_bytes(b"new!!" * 40_000)
+    (root / "next").rename(root / "large")
+    new = await store.open(b"large", netascii=False)
+    assert whole(new) == b"new!!" * 40_000
+    assert whole(old) == LARGE
+    old.close()
+    new.close()
+
+
+async def test_a_small_file_written_again_in_the_same_tick_is_not_mixed_up(
+    cached: Store, root: Path
+) -> None:
+    for number in range(20):
+        octets = b"%02d" % number
+        (root / "small").write_bytes(octets)
+        source = cached.open_now(b"small", netascii=False)
+        source = source or await cached.open(b"small", netascii=False)
+        assert whole(source) == octets
+
+
+async def test_a_settled_small_file_is_read_once(
+    cached: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time.sleep(0.06)
+    first = cached.open_now(b"small", netascii=False)
+    monkeypatch.setattr(store_module, "read_small_now", lambda fd, key: None)
+    again = cached.open_now(b"small", netascii=False)
+    assert first is not None
+    assert again is not None
+    assert whole(again) == whole(first) == b"small\n"
+
+
+async def test_small_files_are_kept_up_to_a_number(
+    cached: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "SMALL_KEPT_MAX", 3)
+    for number in range(6):
+        (root / f"small{number}").write_bytes(b"x")
+    time.sleep(0.06)
+    for number in range(6):
+        await cached.open(f"small{number}".encode(), netascii=False)
+    assert len(cached._small) == 3
+
+
+async def test_unused_files_are_kept_for_a_while(
+    store: Store, autojump_clock: trio.testing.MockClock
+) -> None:
+    before = descriptors()
+    source = await store.open(b"large", netascii=True)
+    source.close()
+    assert len(store._mapped) == 1
+    again = await store.open(b"large", netascii=True)
+    await trio.sleep(60)
+    assert len(store._mapped) == 1  # in use
+    again.close()
+    await store.open(b"small", netascii=False)
+    assert len(store._mapped) == 1
+    await trio.sleep(60)
+    assert len(store._mapped) == 1  # no timer
+    await store.open(b"small", netascii=False)
+    assert not store._mapped
+    assert not store._indexes
+    assert descriptors() == before
+
+
+async def test_unused_files_are_kept_up_to_a_number(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "UNUSED_MAX", 3)
+    before = descriptors()
+    sources = []
+    for number in range(6):
+        (root / f"large{number}").write_bytes(LARGE)
+        sources.append(await store.open(f"large{number}".encode(), netascii=False))
+    for source in sources:
+        source.close()
+    assert [file.size for file in store._unused.values()] == [len(LARGE)] * 3
+    assert descriptors() - before <= 2 * 3
+
+
+async def test_a_file_that_cannot_be_mapped_leaves_nothing_open(
+    quick: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: MappedFile, *arguments: object) -> None:
+        raise ContentError(ErrorCode.NOT_DEFINED, "server is out of resources, try again")
+
+    monkeypatch.setattr(MappedFile, "__init__", refuse)
+    for _ in range(2):
+        with pytest.raises(ContentError):
+            await quick.open(b"large", netascii=False)
+
+
+async def test_text_that_changes_while_it_is_counted_is_given_back(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_count = TextIndex.count
+
+    def count(index: TextIndex, pieces_max: int) -> None:
+        os.truncate(root / "large", SMALL_MAX + 1)
+        real_count(index, pieces_max)
+
+    monkeypatch.setattr(TextIndex, "count", count)
+    with pytest.raises(ContentError) as caught:
+        await store.open(b"large", netascii=True)
+    assert caught.value.message == "file changed while it was sent"
+    assert [file.users for file in store._mapped.values()] == [0]
+
+
+async def test_a_look_that_fails_is_an_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fstat", fail)
+        with pytest.raises(ContentError) as caught:
+            await store.open(b"large", netascii=False)
+    assert caught.value.message == "input or output error"
+
+
+async def test_cancelled_opening_leaves_nothing_open(quick: Store, root: Path) -> None:
+    store = Store(root, rules=NameRules(), policy=UPLOADS, strategy="walk")
+    for name in (b"large", b"small"):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await store.open(name, netascii=True)
+        assert scope.cancelled_caught
+    assert not store._mapped
+    store.close()
+
+
+# Closing
+
+
+async def test_closing_waits_for_no_transfer_and_takes_nothing_from_it(store: Store) -> None:
+    kept = await store.open(b"large", netascii=False)
+    text = await store.open(b"large", netascii=True)
+    store.close()
+    store.close()
+    assert whole(kept) == LARGE
+    kept.close()
+    assert whole(text) == netascii.encode(LARGE)
+    text.close()
+    assert not store._mapped
+    for late in (store.open(b"small", netascii=False), store.create(b"x", netascii=False, tsize=0)):
+        with pytest.raises(ContentError):
+            await late
+    with pytest.raises(ContentError):
+        store.open_now(b"small", netascii=False)
+
+
+@pytest.mark.parametrize("name", [b"large", b"small"])
+async def test_the_root_outlives_the_threads_that_use_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: bytes
+) -> None:
+    """A closed descriptor's number is given to the next file: it might be another root's."""
+    began, go_on = threading.Event(), threading.Event()
+    real_open = store_module._open
+
+    def slow_open(*arguments: object) -> object:
+        began.set()
+        assert go_on.wait(10)
+        return real_open(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store_module, "_open", slow_open)
+    store = Store(root, rules=NameRules(), policy=UPLOADS, strategy="walk")
+    size = (root / os.fsdecode(name)).stat().st_size
+
+    async def read() -> None:
+        source = await store.open(name, netascii=False)
+        assert source.size == size
+        source.close()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await trio.to_thread.run_sync(began.wait)
+        store.close()
+        go_on.set()
+    assert not store._mapped
+    assert not store._small
+
+
+def test_a_root_that_is_missing_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Store(tmp_path / "nothing", rules=NameRules(), policy=UPLOADS)
+
+
+# Uploads
+
+
+@pytest.mark.parametrize("temporary", ["auto", "named"])
+@pytest.mark.parametrize("text", [False, True])
+async def test_an_upload_can_be_read_as_soon_as_it_is_committed(
+    root: Path, temporary: Kind, text: bool
+) -> None:
+    store = Store(root, rules=NameRules(), policy=UPLOADS, temporary=temporary)
+    async with await store.create(b"/dir\\new\xff", netascii=text, tsize=4) as sink:
+        sink.store(b"\0\3\0\1a\r\nb", 516, 1)
+        await sink.commit()
+    source = await store.open(b"dir/new", netascii=text)
+    assert whole(source) == b"a\r\nb"
+    assert (root / "dir/new").read_bytes() == (b"a\nb" if text else b"a\r\nb")
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("policy", "name", "code"),
+    [
+        (WritePolicy(), b"../x", ErrorCode.ACCESS_VIOLATION),
+        (UPLOADS, b"../x", ErrorCode.ACCESS_VIOLATION),
+        (UPLOADS, b".snowowl-x", ErrorCode.ACCESS_VIOLATION),
+        (WritePolicy(enabled=True, patterns=("logs/*",)), b"small", ErrorCode.ACCESS_VIOLATION),
+        (UPLOADS, b"nothing/new", ErrorCode.FILE_NOT_FOUND),
+        (UPLOADS, b"dir", ErrorCode.ACCESS_VIOLATION),
+        (UPLOADS, b"small", ErrorCode.FILE_EXISTS),
+        (WritePolicy(enabled=True, create=False), b"new", ErrorCode.FILE_NOT_FOUND),
+        (WritePolicy(enabled=True, size_max=9), b"new", ErrorCode.DISK_FULL),
+    ],
+)
+async def test_uploads_against_the_policy_are_refused(
+    root: Path, policy: WritePolicy, name: bytes, code: ErrorCode
+) -> None:
+    store = Store(root, rules=NameRules(), policy=policy)
+    before = sorted(root.rglob("*"))
+    with pytest.raises(ContentError) as caught:
+        await store.create(name, netascii=False, tsize=10)
+    assert caught.value.code is code
+    assert sorted(root.rglob("*")) == before
+    store.close()
+
+
+async def test_an_upload_over_a_link_leaves_its_target_alone(tmp_path: Path, root: Path) -> None:
+    store = Store(root, rules=NameRules(), policy=WritePolicy(enabled=True, overwrite=True))
+    async with await store.create(b"out", netascii=False, tsize=None) as sink:
+        sink.store(b"\0\3\0\1new", 516, 1)
+        await sink.commit()
+    assert (tmp_path / "secret").read_bytes() == SECRET
+    assert (root / "out").read_bytes() == b"new"
+    store.close()
+
+
+async def test_the_size_of_the_policy_holds_without_an_announcement(root: Path) -> None:
+    store = Store(root, rules=NameRules(), policy=WritePolicy(enabled=True, size_max=4))
+    async with await store.create(b"new", netascii=False, tsize=None) as sink:
+        sink.store(b"\0\3\0\1" + b"1234", 8, 1)
+        with pytest.raises(ContentError) as caught:
+            sink.store(b"\0\3\0\2" + b"5", 8, 1)
+    assert caught.value.code is ErrorCode.DISK_FULL
+    assert not (root / "new").exists()
+    store.close()
+
+
+async def test_creation_cancelled_leaves_nothing(root: Path) -> None:
+    store = Store(root, rules=NameRules(), policy=UPLOADS, temporary="named")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        async with await store.create(b"new", netascii=False, tsize=None):
+            await trio.lowlevel.checkpoint()
+    assert not [path for path in root.iterdir() if path.name.startswith(".snowowl")]
+    store.close()

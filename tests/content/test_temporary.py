@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from snowowl.content.beneath import Directory
+from snowowl.content.temporary import Kind, Temporary
+
+KINDS: list[Kind] = ["anonymous", "named"]
+
+Maker = Callable[[bytes], Temporary]
+
+
+@pytest.fixture(params=[("anonymous", "fd"), ("named", "fd"), ("named", "prefix")], ids="-".join)
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maker]:
+    kind, way = request.param
+    made: list[Temporary] = []
+
+    def make_one(name: bytes) -> Temporary:
+        directory = (
+            Directory(os.open(tmp_path, os.O_PATH | os.O_DIRECTORY))
+            if way == "fd"
+            else Directory(None, os.fsencode(tmp_path) + b"/")
+        )
+        try:
+            temporary = Temporary(directory, name, kind)
+        except OSError:
+            directory.close()
+            pytest.skip(f"no {kind} files here")
+        made.append(temporary)
+        return temporary
+
+    yield make_one
+    for temporary in made:
+        temporary.close()
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, make: Maker) -> None:
+    temporary = make(b"target")
+    temporary.write(memoryview(b"first "))
+    assert not (tmp_path / "target").exists()
+    temporary.write(memoryview(b"second"))
+    assert not (tmp_path / "target").exists()
+    temporary.publish(overwrite=False)
+    temporary.close()
+    assert names(tmp_path) == ["target"]
+    assert (tmp_path / "target").read_bytes() == b"first second"
+
+
+def test_the_mode_is_that_of_a_boot_file(tmp_path: Path, make: Maker) -> None:
+    before = os.umask(0o027)
+    try:
+        temporary = make(b"target")
+    finally:
+        os.umask(before)
+    temporary.publish(overwrite=False)
+    assert (tmp_path / "target").stat().st_mode & 0o7777 == 0o640
+
+
+def test_an_anonymous_file_is_never_seen(tmp_path: Path, make: Maker) -> None:
+    temporary = make(b"target")
+    temporary.write(memoryview(b"octets"))
+    if temporary.kind == "anonymous":
+        assert names(tmp_path) == []
+    else:
+        (name,) = names(tmp_path)
+        assert name.startswith(".snowowl-")
+        assert name.endswith(".part")
+
+
+def test_what_exists_is_not_overwritten_by_accident(tmp_path: Path, make: Maker) -> None:
+    temporary = make(b"target")
+    temporary.write(memoryview(b"new"))
+    (tmp_path / "target").write_bytes(b"old")  # since the policy looked
+    with pytest.raises(FileExistsError):
+        temporary.publish(overwrite=False)
+    temporary.close()
+    assert names(tmp_path) == ["target"]
+    assert (tmp_path / "target").read_bytes() == b"old"
+
+
+def test_what_exists_is_replaced_on_purpose(tmp_path: Path, make: Maker) -> None:
+    (tmp_path / "target").write_bytes(b"old")
+    temporary = make(b"target")
+    temporary.write(memoryview(b"new"))
+    with (tmp_path / "target").open("rb") as reader:
+        temporary.publish(overwrite=True)
+        temporary.close()
+        assert reader.read() == b"old"  # whoever reads it goes on with it
+    assert names(tmp_path) == ["target"]
+    assert (tmp_path / "target").read_bytes() == b"new"
+
+
+def test_a_link_is_replaced_and_not_written_through(tmp_path: Path, make: Maker) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"old")
+    (tmp_path / "target").symlink_to("elsewhere")
+    temporary = make(b"target")
+    temporary.write(memoryview(b"new"))
+    temporary.publish(overwrite=True)
+    assert not (tmp_path / "target").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"new"
+    assert (tmp_path / "elsewhere").read_bytes() == b"old"
+
+
+def test_a_directory_is_not_replaced(tmp_path: Path, make: Maker) -> None:
+    temporary = make(b"target")
+    (tmp_path / "target").mkdir()
+    with pytest.raises(OSError, match=os.strerror(errno.EISDIR)):
+        temporary.publish(overwrite=True)
+    temporary.close()
+    assert names(tmp_path) == ["target"]
+
+
+def test_what_is_not_published_leaves_nothing(tmp_path: Path, make: Maker) -> None:
+    temporary = make(b"target")
+    temporary.write(memoryview(b"octets"))
+    temporary.close()
+    temporary.close()
+    assert names(tmp_path) == []
+
+
+def test_a_temporary_name_that_somebody_removed_is_no_matter(tmp_path: Path, make: Maker) -> None:
+    temporary = make(b"target")
+    for path in tmp_path.iterdir():
+        path.unlink()
+    temporary.close()
+
+
+def test_short_writes_are_gone_on_with(
+    tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_write = os.write
+    monkeypatch.setattr("os.write", lambda fd, octets: real_write(fd, octets[:3]))
+    temporary = make(b"target")
+    temporary.write(memoryview(b"0123456789"))
+    temporary.publish(overwrite=False)
+    assert (tmp_path / "target").read_bytes() == b"0123456789"
+
+
+def test_the_octets_are_on_the_disk_before_the_name_and_the_name_before_the_end(
+    tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    real_fsync = os.fsync
+
+    def fsync(fd: int) -> None:
+        kind = "directory" if Path(f"/proc/self/fd/{fd}").is_dir() else "file"
+        order.append(f"{kind} {'named' if (tmp_path / 'target').exists() else 'unnamed'}")
+        real_fsync(fd)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    temporary = make(b"target")
+    temporary.publish(overwrite=False)
+    assert order == ["file unnamed", "directory named"]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_failed_sync_is_told(
+    tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    calls = 0
+
+    def fsync(fd: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == failing:
+            raise OSError(errno.EIO, "Input/output error")
+
+    temporary = make(b"target")
+    monkeypatch.setattr("os.fsync", fsync)
+    with pytest.raises(OSError, match="Input/output error"):
+        temporary.publish(overwrite=False)
+    temporary.close()
+    # Only the directory may fail after the naming: the file is whole then.
+    assert names(tmp_path) == (["target"] if failing == 2 else [])
+
+
+def test_directories_that_cannot_be_synced_are_no_error(
+    tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(fd: int) -> None:
+        if Path(f"/proc/self/fd/{fd}").is_dir():
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    temporary = make(b"target")
+    monkeypatch.setattr("os.fsync", fsync)
+    temporary.publish(overwrite=False)
+    assert names(tmp_path) == ["target"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_drop_box_takes_uploads(
+    tmp_path: Path, kind: Kind, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    box = tmp_path / "box"
+    box.mkdir()
+    box.chmod(0o333)
+    fd = os.open(box, os.O_PATH | os.O_DIRECTORY)
+    with unprivileged():
+        temporary = Temporary(Directory(fd), b"target", kind)
+        temporary.write(memoryview(b"octets"))
+        temporary.publish(overwrite=False)
+        temporary.close()
+    box.chmod(0o755)
+    assert (box / "target").read_bytes() == b"octets"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_file_systems_without_hard_links_do_not_overwrite_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
+) -> None:
+    def no_links(*arguments: object, **keywords: object) -> None:
+        raise PermissionError(errno.EPERM, "as vfat answers")
+
+    monkeypatch.setattr("os.link", no_links)
+    directory = Directory(os.open(tmp_path, os.O_PATH | os.O_DIRECTORY))
+    temporary = Temporary(directory, b"target", "named")
+    temporary.write(memoryview(b"new"))
+    if exists:
+        (tmp_path / "target").write_bytes(b"old")
+        with pytest.raises(FileExistsError):
+            temporary.publish(overwrite=False)
+    else:
+        temporary.publish(overwrite=False)
+    temporary.close()
+    assert names(tmp_path) == ["target"]
+    assert (tmp_path / "target").read_bytes() == (b"old" if exists else b"new")
+
+
+def test_without_links_and_renameat2_nothing_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*arguments: object, **keywords: object) -> None:
+        raise PermissionError(errno.EPERM, "as vfat answers")
+
+    monkeypatch.setattr("os.link", no_links)
+    monkeypatch.setattr("ctypes.CDLL", lambda *arguments, **keywords: object())
+    directory = Directory(os.open(tmp_path, os.O_PATH | os.O_DIRECTORY))
+    temporary = Temporary(directory, b"target", "named")
+    with pytest.raises(OSError, match=os.strerror(errno.EOPNOTSUPP)):
+        temporary.publish(overwrite=False)
+    temporary.close()
+    assert names(tmp_path) == []
+
+
+def test_a_link_that_fails_otherwise_is_told(
+    tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **keywords: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.link", full)
+    temporary = make(b"target")
+    with pytest.raises(OSError, match="No space left"):
+        temporary.publish(overwrite=False)
+    temporary.close()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL])
+def test_auto_takes_a_name_where_there_are_no_anonymous_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    real_open = os.open
+
+    def refuse(path: bytes, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(number, "no O_TMPFILE")
+        return real_open(path, flags, mode, dir_fd=dir_fd)
+
+    directory = Directory(os.open(tmp_path, os.O_PATH | os.O_DIRECTORY))
+    monkeypatch.setattr("os.open", refuse)
+    with pytest.raises(OSError, match="no O_TMPFILE"):
+        Temporary(directory, b"target", "anonymous")
+    temporary = Temporary(directory, b"target", "auto")
+    assert temporary.kind == "named"
+    temporary.close()
+
+
+def test_without_directory_descriptors_nothing_is_anonymous(tmp_path: Path) -> None:
+    temporary = Temporary(Directory(None, os.fsencode(tmp_path) + b"/"), b"target", "auto")
+    assert temporary.kind == "named"
+    temporary.close()
+
+
+def test_without_proc_nothing_is_anonymous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_dir", lambda path: False)
+    directory = Directory(os.open(tmp_path, os.O_PATH | os.O_DIRECTORY))
+    temporary = Temporary(directory, b"target", "auto")
+    assert temporary.kind == "named"
+    temporary.close()
+
+
+def test_a_directory_that_may_not_be_written_is_not_tried_twice(
+    tmp_path: Path, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    tmp_path.chmod(0o555)
+    directory = Directory(os.open(tmp_path, os.O_PATH | os.O_DIRECTORY))
+    with unprivileged(), pytest.raises(PermissionError):
+        Temporary(directory, b"target", "auto")
+    directory.close()

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from snowowl.content.beneath import Root, Strategy
+from snowowl.content.errors import ContentError
+from snowowl.content.uploads import WritePolicy, begin
+from snowowl.wire.constants import ErrorCode
+
+OPEN = WritePolicy(enabled=True, overwrite=True)
+
+
+@pytest.fixture(params=["openat2", "walk", "portable"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Root]:
+    (tmp_path / "outside").mkdir()
+    top = tmp_path / "root"
+    (top / "dir").mkdir(parents=True)
+    (top / "file").write_bytes(b"old")
+    (top / "link").symlink_to("file")
+    (top / "out").symlink_to("../outside/target")
+    (top / "out_dir").symlink_to("../outside")
+    os.mkfifo(top / "fifo")
+    chosen: Strategy = request.param
+    with Root(top, chosen) as root:
+        yield root
+
+
+def refused(
+    root: Root, name: bytes, policy: WritePolicy, tsize: int | None = None
+) -> tuple[ErrorCode, str]:
+    with pytest.raises(ContentError) as caught:
+        begin(root, name.split(b"/"), policy, tsize, "auto")
+    return caught.value.code, caught.value.message
+
+
+def taken(root: Root, name: bytes, policy: WritePolicy, tsize: int | None = None) -> None:
+    begin(root, name.split(b"/"), policy, tsize, "auto").close()
+
+
+def test_the_default_policy_takes_nothing() -> None:
+    with pytest.raises(ContentError) as caught:
+        WritePolicy().refuse_disabled()
+    assert caught.value.code is ErrorCode.ACCESS_VIOLATION
+    assert caught.value.message == "uploads are not enabled"
+    OPEN.refuse_disabled()
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name", "matches"),
+    [
+        (("*",), b"any/thing", True),
+        ((), b"any", False),
+        (("logs/*",), b"logs/a", True),
+        (("logs/*",), b"logs/a/b", True),
+        (("logs/*",), b"other/a", False),
+        (("logs/*",), b"Logs/a", False),
+        (("*.cfg", "*.log"), b"a/b.log", True),
+        (("*.cfg", "*.log"), b"a/b.bin", False),
+        (("caf\udce9",), b"caf\xe9", True),
+    ],
+)
+def test_patterns_are_matched_on_the_whole_name(
+    patterns: tuple[str, ...], name: bytes, matches: bool
+) -> None:
+    policy = WritePolicy(enabled=True, patterns=patterns)
+    if matches:
+        policy.refuse_unmatched(name.split(b"/"))
+    else:
+        with pytest.raises(ContentError) as caught:
+            policy.refuse_unmatched(name.split(b"/"))
+        assert caught.value.code is ErrorCode.ACCESS_VIOLATION
+
+
+@pytest.mark.rule("R12")
+def test_the_target_and_the_policy_decide(root: Root) -> None:
+    violation = (ErrorCode.ACCESS_VIOLATION, "not a regular file")
+    exists = (ErrorCode.FILE_EXISTS, "file already exists")
+    missing = (ErrorCode.FILE_NOT_FOUND, "file not found, and creating files is not enabled")
+    only_new = WritePolicy(enabled=True)
+    only_old = WritePolicy(enabled=True, overwrite=True, create=False)
+    assert refused(root, b"nothing/new", OPEN)[0] is ErrorCode.FILE_NOT_FOUND
+    assert refused(root, b"file/new", OPEN)[0] is ErrorCode.FILE_NOT_FOUND
+    assert refused(root, b"out_dir/new", OPEN)[0] is ErrorCode.ACCESS_VIOLATION
+    assert refused(root, b"dir", OPEN) == violation
+    assert refused(root, b"fifo", only_new) == violation
+    assert refused(root, b"file", only_new) == exists
+    assert refused(root, b"link", only_new) == exists
+    assert refused(root, b"out", only_new) == exists
+    assert refused(root, b"new", only_old) == missing
+    for name in (b"new", b"dir/new", b"file", b"link", b"out"):
+        taken(root, name, OPEN)
+    taken(root, b"new", only_new)
+    taken(root, b"file", only_old)
+
+
+def test_an_announced_size_must_fit(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = WritePolicy(enabled=True, size_max=1000)
+    full = (ErrorCode.DISK_FULL, "disk full or allocation exceeded")
+    taken(root, b"new", policy, 1000)
+    assert refused(root, b"new", policy, 1001) == full
+    free = 1 << 60  # more than any disk has
+    assert refused(root, b"new", WritePolicy(enabled=True, size_max=2**63), free) == full
+    # What exists is told before what would not fit.
+    assert refused(root, b"file", policy, 1001)[0] is ErrorCode.FILE_EXISTS
+    monkeypatch.delattr("os.statvfs")
+    taken(root, b"new", WritePolicy(enabled=True, size_max=2**63), free)
+
+
+def test_a_directory_that_may_not_be_written_is_an_access_violation(
+    tmp_path: Path, root: Root, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    (tmp_path / "root/dir").chmod(0o555)
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        if path.stat().st_uid == os.geteuid() and root.strategy == "portable":
+            path.chmod(0o755)
+    tmp_path.chmod(0o755)
+    with unprivileged():
+        assert refused(root, b"dir/new", OPEN)[0] is ErrorCode.ACCESS_VIOLATION

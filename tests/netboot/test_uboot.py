@@ -1,0 +1,170 @@
+"""U-Boot (arm64, QEMU) fetches files; the board sums up its own memory."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.netboot.lab import needs, netboot_lab
+from tests.netboot.machines import LOAD_ADDRESS, UBOOT, UBootPrompt, uboot_arm64
+from tests.netboot.payloads import random_file
+from tests.netboot.servers import server_name
+
+pytestmark = [pytest.mark.slow, pytest.mark.netboot, needs("qemu-system-aarch64", UBOOT)]
+
+_NOT_FOUND = 1
+_ACCESS_VIOLATION = 2
+_BLOCK_TIMEOUT_SECONDS = 5.0  # U-Boot asks for timeout=5 and keeps to it itself
+
+
+def _oack(*options: tuple[str, str]) -> bytes:
+    return b"\0\6" + b"".join(f"{name}\0{value}\0".encode() for name, value in options)
+
+
+@pytest.mark.parametrize("blksize", [512, 1468])
+@pytest.mark.parametrize("windowsize", [1, 8, 64])
+def test_every_size_arrives_whole(tmp_path: Path, blksize: int, windowsize: int) -> None:
+    around_blocks = (0, 1, blksize - 1, blksize, blksize + 1)
+    around_windows = (8 * blksize, 8 * blksize + 1, 64 * blksize)
+    sizes = (*around_blocks, *around_windows, 3_000_017)
+    checksums = {size: random_file(tmp_path, f"f{size}", size) for size in sizes}
+
+    with netboot_lab(tmp_path) as lab, lab.machine(uboot_arm64()) as console:
+        board = UBootPrompt(console)
+        board.tune(blksize=blksize, windowsize=windowsize)
+        arrived = [board.fetch(f"f{size}") for size in sizes]
+
+    assert arrived == list(checksums.items())
+
+
+@pytest.mark.skipif(server_name() == "dnsmasq", reason="dnsmasq does not know windowsize")
+def test_options_are_granted_as_asked_and_in_that_order(tmp_path: Path) -> None:
+    # U-Boot breaks off when the timeout differs, and believes blksize and windowsize blindly.
+    random_file(tmp_path, "kernel", 50_000)
+    with netboot_lab(tmp_path) as lab, lab.machine(uboot_arm64()) as console:
+        board = UBootPrompt(console)
+        board.tune(blksize=1468, windowsize=8)
+        board.fetch("kernel")
+        answer = lab.answer("kernel")
+
+    asked = (("timeout", "5"), ("blksize", "1468"), ("windowsize", "8"))
+    assert lab.requests == [b"\0\1kernel\0octet\0" + _oack(*asked)[2:]]
+    assert answer.payload == _oack(*asked)
+    # Boot ROMs cannot put fragments together, and some trip over the DF bit.
+    assert not any(seen.fragmented for seen in lab.datagrams)
+    assert not answer.dont_fragment
+
+
+def test_dhcp_names_server_and_file(tmp_path: Path) -> None:
+    checksum = random_file(tmp_path, "board.img", 700_001)
+    with (
+        netboot_lab(tmp_path, boot_file="board.img") as lab,
+        lab.machine(uboot_arm64()) as console,
+    ):
+        board = UBootPrompt(console, address=None)
+        printed = board.run(f"dhcp {LOAD_ADDRESS:#x}")
+        summed = board.run(f"crc32 {LOAD_ADDRESS:#x} ${{filesize}}")
+
+    assert "Bytes transferred = 700001 " in printed
+    assert f"==> {checksum:08x}" in summed
+
+
+def test_what_is_not_there_is_refused_once_and_for_all(tmp_path: Path) -> None:
+    # For any code but 1 and 2 U-Boot would start again, for ever.
+    (tmp_path / "folder").mkdir()
+    names = {
+        "missing.img": {_NOT_FOUND},
+        "folder": {_NOT_FOUND, _ACCESS_VIOLATION},
+        "folder/missing.img": {_NOT_FOUND},
+        "../outside": {_NOT_FOUND, _ACCESS_VIOLATION},
+    }
+    with netboot_lab(tmp_path) as lab, lab.machine(uboot_arm64()) as console:
+        board = UBootPrompt(console)
+        board.run("setenv netretry yes")
+        for name, codes in names.items():
+            printed = board.run(f"tftpboot {LOAD_ADDRESS:#x} {name}", _BLOCK_TIMEOUT_SECONDS)
+            refused = re.search(r"TFTP error: '(.+)' \((\d+)\)\nNot retrying", printed)
+            assert refused, printed
+            assert int(refused[2]) in codes, printed
+            assert str(tmp_path) not in refused[1]
+        assert len(lab.requests) == len(names)
+
+
+def test_pxe_probes_are_refused_at_once(tmp_path: Path) -> None:
+    # Ten names that are not there, then pxelinux.cfg/default. One lost second each would show.
+    (tmp_path / "pxelinux.cfg").mkdir()
+    (tmp_path / "pxelinux.cfg/default").write_text("default none\n", encoding="ascii")
+    with netboot_lab(tmp_path) as lab, lab.machine(uboot_arm64()) as console:
+        board = UBootPrompt(console)
+        begun = time.monotonic()
+        printed = board.run("pxe get")
+        seconds = time.monotonic() - begun
+
+    assert re.search(r"^Config file .* found", printed, re.MULTILINE), printed
+    assert printed.count("Not retrying") == 10
+    assert seconds < 5
+
+
+def test_block_numbers_roll_over(tmp_path: Path) -> None:
+    size = 65_600 * 512 + 7
+    checksum = random_file(tmp_path, "rootfs", size)
+    with netboot_lab(tmp_path) as lab, lab.machine(uboot_arm64()) as console:
+        board = UBootPrompt(console)
+        board.tune(blksize=512, windowsize=16)
+        assert board.fetch("rootfs", 90) == (size, checksum)
+
+
+def test_interrupted_board_starts_again_at_once(tmp_path: Path) -> None:
+    # Ctrl-C says nothing to the server: it still sends when the board asks anew.
+    random_file(tmp_path, "rootfs", 30_000_000)
+    checksum = random_file(tmp_path, "kernel", 200_000)
+    with netboot_lab(tmp_path) as lab, lab.machine(uboot_arm64()) as console:
+        board = UBootPrompt(console)
+        board.tune(blksize=512, windowsize=1)
+        console.send(f"tftpboot {LOAD_ADDRESS:#x} rootfs\n")
+        console.expect(r"Loading: .*#{20}", 30)
+        console.send("\x03")
+        console.expect(r"Abort\n(?:.*\n)*?=> ", 10)
+        assert board.fetch("kernel", _BLOCK_TIMEOUT_SECONDS) == (200_000, checksum)
+
+
+def test_boards_boot_side_by_side(tmp_path: Path) -> None:
+    checksum = random_file(tmp_path, "kernel", 3_000_017)
+    with (
+        netboot_lab(tmp_path) as lab,
+        lab.machine(uboot_arm64()) as one,
+        lab.machine(uboot_arm64()) as other,
+    ):
+        boards = [
+            UBootPrompt(console, address=f"192.168.77.{20 + number}")
+            for number, console in enumerate((one, other))
+        ]
+        for console in (one, other):
+            console.send(f"tftpboot {LOAD_ADDRESS:#x} kernel\n")
+        for console in (one, other):
+            console.expect(r"^Bytes transferred = 3000017 ", 30)
+            console.expect(r"^=> ", 10)
+        for board in boards:
+            summed = board.run(f"crc32 {LOAD_ADDRESS:#x} ${{filesize}}")
+            assert f"==> {checksum:08x}" in summed
+
+
+@needs("nft")
+@pytest.mark.parametrize("block", [3, 8, 40])
+def test_window_goes_on_at_once_from_a_gap(tmp_path: Path, block: int) -> None:
+    # U-Boot acknowledges its last good block at a gap, then waits 5 s. A gap at a window's end it
+    # cannot see: there only a timer helps.
+    at_the_end = block % 8 == 0
+    checksum = random_file(tmp_path, "kernel", 100 * 1468)
+    with netboot_lab(tmp_path) as lab, lab.machine(uboot_arm64()) as console:
+        lab.lose(f"ip protocol udp @th,64,32 {3 << 16 | block:#x}")
+        board = UBootPrompt(console)
+        board.tune(blksize=1468, windowsize=8)
+        begun = time.monotonic()
+        assert board.fetch("kernel") == (100 * 1468, checksum)
+        seconds = time.monotonic() - begun
+
+    assert seconds < (2 * _BLOCK_TIMEOUT_SECONDS if at_the_end else 2)
