@@ -316,13 +316,13 @@ def _map(fd: int, size: int) -> mmap.mmap:
 
 
 def _mmap(fd: int, size: int, *, private: bool) -> mmap.mmap:
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - only Linux is tested
         return mmap.mmap(fd, size, access=mmap.ACCESS_READ)
     flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
-    if sys.version_info >= (3, 13):
+    if sys.version_info >= (3, 13):  # pragma: no cover - one of the two on each version
         # Before 3.13 a mapping keeps a duplicate of the file descriptor, for its resize().
         return mmap.mmap(fd, size, flags, mmap.PROT_READ, trackfd=False)
-    return mmap.mmap(fd, size, flags, mmap.PROT_READ)
+    return mmap.mmap(fd, size, flags, mmap.PROT_READ)  # pragma: no cover - as above
 
 
 class FileSource:

@@ -100,10 +100,8 @@ def display(name_untrusted: bytes, limit: int = DISPLAY_MAX) -> str:
     if len(text) <= limit and len(name_untrusted) <= limit:
         return text
     room = max(limit - 3, 0)
-    kept = []
-    for piece in shown:
-        room -= len(piece)
-        if room < 0:
-            break
-        kept.append(piece)
-    return "".join(kept) + "..."[: max(limit, 0)]
+    kept = 0
+    while len(shown[kept]) <= room:  # ends within: all of it is longer than the limit
+        room -= len(shown[kept])
+        kept += 1
+    return "".join(shown[:kept]) + "..."[:limit]

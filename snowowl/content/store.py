@@ -190,7 +190,7 @@ class Store:
         shared = self._mapped.setdefault(file.key, file)
         if shared is not file:
             file.close()
-        elif not file.users:
+        else:
             self._rest(file)
         return shared
 

@@ -40,6 +40,8 @@ class RetransmitPolicy:
     ceiling: float = 5.0
     retries: int = 5
     silence_max: float = 30.0
+    retries_unanswered: int = SENDS_UNANSWERED_MAX - 1
+    """Retransmissions to a peer that has not answered once, at most."""
 
 
 class RetransmitTimer:
@@ -121,7 +123,7 @@ class RetransmitTimer:
         """Say whether to send again; False means that it is time to give up."""
         policy = self._policy
         if not self.answered:
-            if self.retries >= min(policy.retries, SENDS_UNANSWERED_MAX - 1):
+            if self.retries >= min(policy.retries, policy.retries_unanswered):
                 return False
         elif self.retries >= policy.retries and now - self._last_progress >= policy.silence_max:
             return False

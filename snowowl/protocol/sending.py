@@ -180,6 +180,12 @@ class Sending(Transfer):
             return NOTHING
         return self._fail(outcome)
 
+    def _stopped(self, outcome: Outcome) -> Actions:
+        if outcome.kind is OutcomeKind.SUPERSEDED:
+            # It asks for the next file; of this one only the last ACK may be missing.
+            return self._peer_gone(outcome)
+        return super()._stopped(outcome)
+
     def _content_paused(self, first: int) -> Actions:
         self.window.next = max(self.window.base, min(self.window.next, first))
         return super()._content_paused(first)

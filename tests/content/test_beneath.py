@@ -79,7 +79,7 @@ REFUSED = {
 PIECES = st.one_of(
     st.sampled_from([b"file", b"dir", b"deep", b"up", b"to_dir", b"self", b".", b"..", b""]),
     st.sampled_from([b"out", b"out_dir", b"out_up", b"magic", b"loop", b"root", b"etc"]),
-    st.binary(max_size=6),
+    st.binary(min_size=1, max_size=6),
 )
 
 
@@ -216,7 +216,7 @@ def test_the_detail_names_what_was_asked_for_and_the_message_does_not(root: Root
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    name=st.one_of(st.binary(max_size=40), st.lists(PIECES, max_size=6).map(b"/".join)),
+    name=st.one_of(st.binary(min_size=1, max_size=40), st.lists(PIECES, max_size=6).map(b"/".join)),
     checked=st.booleans(),
 )
 def test_no_name_opens_a_foreign_octet(
@@ -347,6 +347,18 @@ def test_portable_opens_nothing_outside(tree: Path, name: str) -> None:
         if name.startswith(("out_", "magic")):
             with pytest.raises(ContentError):
                 root.open_parent(parts_of(name))
+
+
+def test_portable_refuses_what_has_no_common_path(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_drive(paths: list[bytes]) -> bytes:
+        raise ValueError("Paths don't have the same drive")
+
+    monkeypatch.setattr("os.path.commonpath", other_drive)
+    with Root(tree, "portable") as root, pytest.raises(ContentError) as caught:
+        root.open((b"C:", b"x"), os.O_RDONLY)
+    assert caught.value.code is VIOLATION
 
 
 def test_portable_takes_no_neighbour_for_the_root(tmp_path: Path) -> None:

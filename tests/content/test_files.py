@@ -189,6 +189,18 @@ def test_a_small_file_that_is_not_cached_waits_for_a_thread(tmp_path: Path, cold
     os.close(fd)
 
 
+@linux
+def test_a_small_file_that_is_half_cached_waits_for_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(8192))
+    fd = os.open(path, os.O_RDONLY)
+    monkeypatch.setattr("os.preadv", lambda *arguments: 4096)
+    assert read_small_now(fd, identity(os.fstat(fd))) is None
+    os.close(fd)
+
+
 def test_without_rwf_nowait_every_small_file_waits_for_a_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ STRICT = NameRules(strip_trailing=False, backslash=False)
 near_names = st.lists(
     st.one_of(
         st.sampled_from([b"", b".", b"..", b"...", b"a", b"\\", b"\xff", b" ", b".snowowl-1"]),
-        st.binary(max_size=300),
+        st.binary(min_size=1, max_size=300),
     ),
     max_size=8,
 ).map(b"/".join)

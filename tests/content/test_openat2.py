@@ -94,6 +94,13 @@ def test_a_kernel_without_resolve_cached_is_asked_once(
     assert answers.calls == 1
 
 
+def test_such_a_kernel_is_found_out_at_once(root_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snowowl.content.openat2._RESOLVE_CACHED", 1 << 40)  # unknown to all
+    resolver = Openat2(root_fd)
+    assert resolver.open_cached(b"file", os.O_RDONLY) is None
+    os.close(resolver.open(b"file", os.O_RDONLY))
+
+
 def test_the_structures_are_made_once(root_fd: int) -> None:
     resolver = Openat2(root_fd)
     os.close(resolver.open(b"file", os.O_RDONLY))

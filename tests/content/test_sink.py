@@ -103,7 +103,9 @@ async def test_an_empty_upload_is_an_empty_file(tmp_path: Path, kind: Kind) -> N
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     octets=st.lists(
-        st.one_of(st.binary(max_size=30), st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\0"])),
+        st.one_of(
+            st.binary(min_size=1, max_size=30), st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\0"])
+        ),
         max_size=20,
     ).map(b"".join),
     blksize=st.integers(8, 40),

@@ -161,7 +161,7 @@ async def test_an_unreadable_file_is_an_access_violation(
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     name=st.one_of(
-        st.binary(max_size=30),
+        st.binary(min_size=1, max_size=30),
         st.lists(
             st.sampled_from([b"dir", b"out", b"small", b"large", b"..", b"", b"fifo", b"\xff"]),
             max_size=4,

@@ -21,6 +21,48 @@ def root_fd(tmp_path: Path) -> Iterator[int]:
     os.close(fd)
 
 
+@pytest.fixture
+def small_tree(tmp_path: Path) -> None:
+    (tmp_path / "dir/deep").mkdir(parents=True)
+    (tmp_path / "dir/file").write_bytes(b"file")
+    links = {
+        "link": "dir/deep/.././file",
+        "slash": "dir/file/",
+        "up": "dir/..",
+        "out": "dir/../../x",
+        "absolute": "/etc",
+    }
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+
+
+def test_links_that_stay_inside_are_walked(root_fd: int, small_tree: None) -> None:
+    fd = open_beneath(root_fd, [b"link"], os.O_RDONLY)
+    assert os.read(fd, 10) == b"file"
+    os.close(fd)
+    for path in ([b"up"], [b"."], [b"dir", b""]):
+        os.close(open_beneath(root_fd, path, os.O_RDONLY | os.O_DIRECTORY))
+
+
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [
+        ([b"nothing"], errno.ENOENT),
+        ([], errno.ENOENT),
+        ([b"dir", b"file", b"x"], errno.ENOTDIR),
+        ([b"slash"], errno.ENOTDIR),
+        ([b".."], errno.EXDEV),
+        ([b"out"], errno.EXDEV),
+        ([b"absolute", b"passwd"], errno.EXDEV),
+    ],
+)
+def test_what_leads_out_or_nowhere_is_refused(
+    root_fd: int, small_tree: None, path: list[bytes], number: int
+) -> None:
+    with pytest.raises(OSError, match=os.strerror(number)):
+        open_beneath(root_fd, path, os.O_RDONLY)
+
+
 def test_a_link_that_becomes_a_file_while_it_is_read_is_opened(
     tmp_path: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

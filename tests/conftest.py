@@ -1,0 +1,42 @@
+"""What all tests share: Hypothesis profiles, chosen by HYPOTHESIS_PROFILE.  Nothing of one part."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, Verbosity, settings
+
+ROOT = Path(__file__).parents[1]
+
+# `pytest` does not put the working directory on the path, `python -m pytest` does; the helper modules
+# (tests.playbook, tests.model) are to be found either way.
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+settings.register_profile("dev", max_examples=20, deadline=None)
+settings.register_profile(
+    "ci",
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "nightly",
+    max_examples=5000,
+    stateful_step_count=100,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "debug",
+    max_examples=10,
+    deadline=None,
+    verbosity=Verbosity.verbose,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
