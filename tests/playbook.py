@@ -73,9 +73,7 @@ class Playbook:
 
     def receives_at_once(self, *datagrams: bytes) -> Self:
         """Let datagrams come in as one event, as the kernel joins them: the last may be shorter."""
-        event = DatagramsReceived(
-            memoryview(b"".join(datagrams)), len(datagrams[0]), self._now
-        )
+        event = DatagramsReceived(memoryview(b"".join(datagrams)), len(datagrams[0]), self._now)
         return self._happened("receive at once", self._ready().handle(event))
 
     def expires(self) -> Self:
@@ -183,7 +181,9 @@ def error(code: int, message: str = "") -> bytes:
 
 def oack(**options: int) -> bytes:
     """Return an OACK."""
-    return encode(OptionAck(tuple((name.encode(), b"%d" % value) for name, value in options.items())))
+    return encode(
+        OptionAck(tuple((name.encode(), b"%d" % value) for name, value in options.items()))
+    )
 
 
 # Actions that are not packets.

@@ -12,7 +12,12 @@ from typing import Final
 
 from snowowl.protocol.actions import Actions, Commit, SendBlocks, SendPacket, StoreBlocks
 from snowowl.protocol.blocks import number_of
-from snowowl.protocol.events import ContentCommitted, DatagramsReceived, RequestRepeated, TimerExpired
+from snowowl.protocol.events import (
+    ContentCommitted,
+    DatagramsReceived,
+    RequestRepeated,
+    TimerExpired,
+)
 from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.sending import Sending
 from snowowl.wire.codec import encode_data_header, opcode_of

@@ -68,7 +68,9 @@ def check(run: Coupling, content: bytes, fates: Fates) -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("windowsize", [1, 2, 3])
 @pytest.mark.parametrize("couple", [reading, writing])
-def test_with_options_every_loss_and_doubling_is_survived(couple, windowsize: int, size: int) -> None:
+def test_with_options_every_loss_and_doubling_is_survived(
+    couple, windowsize: int, size: int
+) -> None:
     content = bytes(range(size))
     for fates in all_fates(DEPTH, FAULTS):
         check(couple(content, options_of(windowsize), fates), content, fates)

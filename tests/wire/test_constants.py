@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from snowowl.wire import constants
+from snowowl.wire.constants import ErrorCode, Opcode
+
+
+@pytest.mark.rfc("1350 5")
+@pytest.mark.rfc("2347")
+def test_the_opcodes_are_those_of_the_rfcs() -> None:
+    assert [(code.name, code.value) for code in Opcode] == [
+        ("RRQ", 1),
+        ("WRQ", 2),
+        ("DATA", 3),
+        ("ACK", 4),
+        ("ERROR", 5),
+        ("OACK", 6),
+    ]
+
+
+@pytest.mark.rfc("1350 appendix")
+def test_the_error_codes_are_those_of_the_rfcs() -> None:
+    assert [code.value for code in ErrorCode] == list(range(9))
+    assert ErrorCode.UNKNOWN_TID == 5
+    assert ErrorCode.OPTION_REFUSED == 8
+
+
+@pytest.mark.rfc("2348")
+def test_the_largest_block_fits_the_largest_udp_datagram() -> None:
+    assert constants.HEADER_SIZE + constants.BLKSIZE_MAX <= 65507
+
+
+def test_the_text_of_an_error_fits_the_smallest_receive_buffer() -> None:
+    smallest = constants.HEADER_SIZE + constants.BLKSIZE_DEFAULT
+    assert constants.HEADER_SIZE + constants.ERROR_MESSAGE_MAX + 1 <= smallest

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from snowowl.wire.constants import ErrorCode
+from snowowl.wire.packets import Error, Mode, OptionAck, ReadRequest, WriteRequest, error_name
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_every_error_code_has_words(code: ErrorCode) -> None:
+    assert error_name(code)
+    assert not error_name(code).startswith("error ")
+
+
+def test_a_code_of_no_rfc_is_named_by_its_number() -> None:
+    assert error_name(4711) == "error 4711"
+
+
+def test_packets_are_values() -> None:
+    request = ReadRequest(b"f", Mode.OCTET, ((b"blksize", b"8"),))
+    assert request == ReadRequest(b"f", options=((b"blksize", b"8"),))
+    assert request != WriteRequest(b"f", options=((b"blksize", b"8"),))
+    assert {request: 1}[request] == 1
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        request.filename = b"g"  # type: ignore[misc]
+
+
+def test_a_repr_is_python_that_can_be_pasted_into_a_test() -> None:
+    for packet in (
+        Error(1, b"no"),
+        OptionAck(((b"blksize", b"8"),)),
+    ):
+        assert eval(repr(packet)) == packet  # noqa: PGH001
