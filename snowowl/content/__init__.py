@@ -1,8 +1,9 @@
 """Ring 2: names, files to send, uploads to keep.  Imports nothing but ring 0 from snowowl.
 
 A name from the network becomes components (`names`), those become a file descriptor beneath the
-root (`beneath`), that becomes a `Source` shared by all who read it (`files`, `text`, `store`) or a
-`Sink` (`uploads`, `temporary`, `sink`).  All that fails of it is a `ContentError`.
+root (`beneath`), that becomes a `Source` of a file that all its readers share (`files`, `mapped`,
+`text`, `shelf`, `store`) or a `Sink` (`uploads`, `temporary`, `sink`).  Whatever fails of that is
+a `ContentError`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _SYSCALL: Final = 437
 """openat2's number on every architecture but alpha and mips, where this is ENOSYS."""
 
 _RESOLVE_NO_MAGICLINKS: Final = 0x02  # include/uapi/linux/openat2.h
-_RESOLVE_BENEATH: Final = 0x08
+_RESOLVE_BENEATH: Final = 0x08  # refuses magic links too, but openat2(2) does not promise that
 _RESOLVE_CACHED: Final = 0x20  # Linux 5.12
 
 _RETRIES_MAX: Final = 64

@@ -1,8 +1,8 @@
 """What DATA is made of: octets by offset, and the buffers of a window.
 
 A `Source` belongs to one transfer; what may be shared lies behind it.  This module neither opens
-nor reads a file (that is `snowowl.content.files`), and it touches no octet of a view: a view goes
-to `sendmsg` and nowhere else, for the reason given in `snowowl.content.files`.
+nor reads a file, and it touches no octet of a view: a view goes to `sendmsg` and nowhere else, for
+the reason given in `snowowl.content.mapped`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class BytesSource:
         """Do nothing: the memory goes with the last reference."""
 
 
-def data_buffers(  # noqa: PLR0917 - the hot path passes by position
+def data_buffers(
     source: Source,
     first: int,
     count: int,

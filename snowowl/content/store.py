@@ -1,14 +1,12 @@
 """The files beneath one root: opened for transfers, shared between them, taken in as uploads.
 
-`Store` decides what is kept and for how long; it opens nothing but through its `Root`, and it
-knows neither sockets nor the protocol.  Its tables belong to the event loop; threads only open,
-read and write, and are always waited for.
+`Store` opens nothing but through its `Root`, keeps nothing but on its `Shelf`, and knows neither
+sockets nor the protocol.  Threads only open, read and write, and are always waited for.
 """
 
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar, TypeVarTuple, Unpack
@@ -19,19 +17,18 @@ from snowowl.content.beneath import Root, Strategy
 from snowowl.content.errors import ContentError, from_os_error
 from snowowl.content.files import (
     SMALL_MAX,
-    FileSource,
-    Identity,
-    MappedFile,
     SmallFile,
     identity,
     read_small,
     read_small_now,
 )
+from snowowl.content.mapped import MappedFile
 from snowowl.content.names import NameRules, components, display
+from snowowl.content.shelf import Shelf
 from snowowl.content.sink import Sink
 from snowowl.content.source import BytesSource, Source
 from snowowl.content.temporary import Kind
-from snowowl.content.text import NetasciiSource, TextIndex
+from snowowl.content.text import TextIndex
 from snowowl.content.uploads import WritePolicy, begin
 from snowowl.wire.constants import ErrorCode
 
@@ -43,15 +40,6 @@ _Arguments = TypeVarTuple("_Arguments")
 THREADS_MAX: Final = 32
 """Threads of one store: enough to keep a disk array busy, few enough for their stacks not to count
 (trio's own default is 40 for everything)."""
-
-UNUSED_MAX: Final = 64
-"""Files kept open without a user.  Each holds one or two file descriptors of the usual 1024."""
-
-UNUSED_SECONDS: Final = 5.0
-"""How long a file is kept after its last user: a boot storm's clients follow each other closer."""
-
-SMALL_KEPT_MAX: Final = 128
-"""Small files kept in memory: 8 MiB at most (twice that if they are sent as netascii)."""
 
 _COUNTED_AT_ONCE: Final = 256
 """Pieces that one thread hop counts (16 MiB), so that cancelling waits for no more than that."""
@@ -80,10 +68,7 @@ class Store:
         self._policy = policy
         self._temporary: Kind = temporary
         self._turns = trio.Semaphore(THREADS_MAX)
-        self._mapped: dict[Identity, MappedFile] = {}
-        self._unused: OrderedDict[Identity, MappedFile] = OrderedDict()  # longest unused first
-        self._indexes: dict[Identity, TextIndex] = {}
-        self._small: OrderedDict[Identity, SmallFile] = OrderedDict()  # longest unused first
+        self._shelf = Shelf()
         self._resolving = 0  # threads that use the root
         self._closed = False
 
@@ -107,13 +92,13 @@ class Store:
                 return source
             opened = await self._resolve(_open, self._root, parts)
         if isinstance(opened, SmallFile):
-            return self._keep_small(opened, netascii=netascii)
-        file = self._share(opened)
-        holder = self._use(file)
+            return self._use_small(opened, netascii=netascii)
+        file = self._shelf.share(opened)
+        holder = self._shelf.use(file)
         if not netascii:
             return holder
         try:
-            return self._use_text(file, await self._counted(file))
+            return self._shelf.use_text(file, await self._counted(file))
         finally:
             holder.close()
 
@@ -143,104 +128,45 @@ class Store:
     def close(self) -> None:
         """Close what no transfer uses; the rest closes with its last user.  Idempotent."""
         self._closed = True
-        while self._unused:
-            self._drop(self._unused.popitem(last=False)[1])
-        self._small.clear()
+        self._shelf.close()
         if not self._resolving:
             self._root.close()
 
     def _open_now(self, parts: tuple[bytes, ...], *, netascii: bool) -> Source | None:
         self._refuse_closed()
-        if self._unused:
-            self._drop_oldest()
+        shelf = self._shelf
+        shelf.sweep()
         fd = self._root.open_cached(parts, os.O_RDONLY)
         if fd is None:
             return None
         try:
             key = identity(os.fstat(fd))
             if key[4] <= SMALL_MAX:
-                small = self._small.get(key) or read_small_now(fd, key)
-                return None if small is None else self._keep_small(small, netascii=netascii)
-            file = self._mapped.get(key)
+                small = shelf.small(key) or read_small_now(fd, key)
+                return None if small is None else self._use_small(small, netascii=netascii)
+            file = shelf.mapped(key)
             if file is None:
                 # A mapping takes no disk either; whether its pages are cached is asked later.
                 file = MappedFile(fd, key)
                 fd = -1
-                self._share(file)
+                shelf.share(file)
         except OSError as error:
             raise from_os_error(error, "looking at a file") from error
         finally:
             if fd >= 0:
                 os.close(fd)
         if not netascii:
-            return self._use(file)
-        index = self._indexes.get(key)
-        return None if index is None or not index.complete else self._use_text(file, index)
+            return shelf.use(file)
+        index = shelf.known_index(file)
+        return None if index is None else shelf.use_text(file, index)
 
-    def _keep_small(self, file: SmallFile, *, netascii: bool) -> BytesSource:
-        if file.settled and not self._closed:
-            self._small[file.key] = file
-            self._small.move_to_end(file.key)
-            if len(self._small) > SMALL_KEPT_MAX:
-                self._small.popitem(last=False)
+    def _use_small(self, file: SmallFile, *, netascii: bool) -> BytesSource:
+        self._shelf.keep_small(file)
         return BytesSource(file.encoded if netascii else file.octets)
-
-    def _share(self, file: MappedFile) -> MappedFile:
-        """Return the file to use for this version: the one that is open already, or this one."""
-        shared = self._mapped.setdefault(file.key, file)
-        if shared is not file:
-            file.close()
-        else:
-            self._rest(file)
-        return shared
-
-    def _use(self, file: MappedFile) -> FileSource:
-        self._take(file)
-        return FileSource(file, self._release)
-
-    def _use_text(self, file: MappedFile, index: TextIndex) -> NetasciiSource:
-        self._take(file)
-        return NetasciiSource(file, index, self._release)
-
-    def _take(self, file: MappedFile) -> None:
-        file.users += 1
-        self._unused.pop(file.key, None)
-
-    def _release(self, file: MappedFile) -> None:
-        file.users -= 1
-        if file.users:
-            return
-        if self._closed:
-            self._drop(file)
-            return
-        self._rest(file)
-        if len(self._unused) > UNUSED_MAX:
-            self._drop(self._unused.popitem(last=False)[1])
-
-    def _rest(self, file: MappedFile) -> None:
-        file.idle_since = trio.current_time()
-        self._unused[file.key] = file
-
-    def _drop_oldest(self) -> None:
-        """Drop the file that is unused for longest, if that is long enough.
-
-        One for each open: no timer is needed, and no open pays for many.
-        """
-        file = next(iter(self._unused.values()))
-        if trio.current_time() - file.idle_since > UNUSED_SECONDS:
-            del self._unused[file.key]
-            self._drop(file)
-
-    def _drop(self, file: MappedFile) -> None:
-        del self._mapped[file.key]
-        self._indexes.pop(file.key, None)
-        file.close()
 
     async def _counted(self, file: MappedFile) -> TextIndex:
         """Return the file's netascii index, once it is complete."""
-        index = self._indexes.get(file.key)
-        if index is None:
-            index = self._indexes[file.key] = TextIndex(file)
+        index = self._shelf.index(file)
         async with index.counting:
             while not index.complete:
                 await trio.to_thread.run_sync(

@@ -17,7 +17,8 @@ from typing import Final
 
 import trio
 
-from snowowl.content.files import MappedFile, changed
+from snowowl.content.files import changed
+from snowowl.content.mapped import MappedFile
 from snowowl.wire import netascii
 
 PIECE: Final = 65536

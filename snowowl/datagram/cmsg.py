@@ -25,8 +25,12 @@ _PKTINFO4: Final = struct.Struct("=i4s4s")
 _PKTINFO6: Final = struct.Struct("=16si")
 _MAPPED: Final = b"\0" * 10 + b"\xff\xff"
 
-SPACE: Final = socket.CMSG_SPACE(_PKTINFO6.size) if hasattr(socket, "CMSG_SPACE") else 64
-"""Octets to leave for ancillary data when receiving."""
+SPACE: Final = (
+    socket.CMSG_SPACE(_PKTINFO4.size) + socket.CMSG_SPACE(_PKTINFO6.size)
+    if hasattr(socket, "CMSG_SPACE")
+    else 128
+)
+"""Octets to leave for ancillary data when receiving: a dual-stack socket tells both for IPv4."""
 
 Ancillary = list[tuple[int, int, bytes]]
 
@@ -35,9 +39,10 @@ def read_local(ancillary: Ancillary) -> LocalAddress | None:
     """Return the local address that a datagram was sent to, as one that can be answered from.
 
     For a broadcast (some switches ask 255.255.255.255) the kernel names a unicast address of the
-    interface beside it, and that is the one (rule R10).  An IPv6 multicast has none: only the
-    interface is known.
+    interface beside it, and that is the one (rule R10); it does so in the IPv4 form only, which
+    therefore goes first.  An IPv6 multicast has none: only the interface is known.
     """
+    local: LocalAddress | None = None
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO and len(data) >= _PKTINFO4.size:
             interface, specific, _ = _PKTINFO4.unpack_from(data)
@@ -45,9 +50,10 @@ def read_local(ancillary: Ancillary) -> LocalAddress | None:
         if level == socket.IPPROTO_IPV6 and kind == IPV6_PKTINFO and len(data) >= _PKTINFO6.size:
             octets, interface = _PKTINFO6.unpack_from(data)
             if octets[:12] == _MAPPED:
-                return LocalAddress(octets[12:], interface)
-            return LocalAddress(b"" if octets[0] == 0xFF else octets, interface)
-    return None
+                local = LocalAddress(octets[12:], interface)
+            else:
+                local = LocalAddress(b"" if octets[0] == 0xFF else octets, interface)
+    return local
 
 
 def write_source(source: LocalAddress, family: int) -> Ancillary:

@@ -71,6 +71,17 @@ class RequestsDropped:
 
 
 @attrs.frozen
+class RolloverExpected:
+    """A file has more blocks than there are numbers: said before it is sent (rule R11)."""
+
+    client: str
+    filename: bytes
+    blocks: int
+    blksize: int
+    rollover: int
+
+
+@attrs.frozen
 class TransferFinished:
     """A transfer has ended, one way or another.  Exactly one per admitted request."""
 
@@ -102,6 +113,7 @@ Event = (
     | RequestReceived
     | RequestMalformed
     | RequestsDropped
+    | RolloverExpected
     | TransferFinished
     | InternalError
 )

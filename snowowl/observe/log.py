@@ -19,6 +19,7 @@ from snowowl.observe.events import (
     RequestMalformed,
     RequestReceived,
     RequestsDropped,
+    RolloverExpected,
     ServerDraining,
     ServerStarted,
     ServerStopped,
@@ -40,6 +41,7 @@ Described = (
     | RequestReceived
     | RequestMalformed
     | RequestsDropped
+    | RolloverExpected
     | TransferFinished
     | InternalError
 )
@@ -103,6 +105,14 @@ def describe(event: Described) -> tuple[Level, str, Fields]:
             return level, f"not a request from {client}: {reason}", {"client": client}
         case RequestsDropped(count, reason):
             return "warning", f"dropped {count} requests: {reason}", {"count": count}
+        case RolloverExpected(client, filename, blocks, blksize, rollover):
+            name = display(filename)
+            message = (
+                f"RRQ from {client} filename {name}: {blocks} blocks of {blksize} octets, so after"
+                f" block 65535 comes block {rollover}, which some boot ROMs do not know;"
+                " a larger blksize avoids it"
+            )
+            return "info", message, {"client": client, "file": name}
         case ServerDraining(active, seconds):
             message = f"draining: no new requests, {active} transfers get {seconds:g} s"
             return "info", message, {"active": active}

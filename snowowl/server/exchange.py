@@ -203,11 +203,11 @@ class Exchange:
     def _expire(self, now: float) -> None:
         heap = self._heap
         while heap and heap[0][0] <= now:
-            member = heapq.heappop(heap)[2]
+            alarm, _, member = heapq.heappop(heap)
+            if alarm != member.alarm:
+                continue  # an earlier one took its place
             member.alarm = math.inf
-            if self.members.get(member.peer) is not member:
-                continue
-            if member.suspended:
+            if self.members.get(member.peer) is not member or member.suspended:
                 continue
             if member.transfer.deadline <= now:
                 self._handle(member, TimerExpired(now))

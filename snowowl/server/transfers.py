@@ -17,8 +17,9 @@ from snowowl.content.errors import ContentError
 from snowowl.content.sink import Sink
 from snowowl.content.source import Source
 from snowowl.content.store import Store
-from snowowl.observe.events import Direction, InternalError, TransferFinished
+from snowowl.observe.events import Direction, InternalError, RolloverExpected, TransferFinished
 from snowowl.observe.observers import Observers
+from snowowl.protocol.blocks import NUMBER_MAX
 from snowowl.protocol.events import ContentCommitted, ContentFailed, ContentReady, Stopped
 from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.protocol.read import ReadTransfer
@@ -105,6 +106,7 @@ class Service:
             stack.callback(source.close)
             policy = self.policies.for_local(admitted.local)
             transfer = ReadTransfer(request, policy, source.size)
+            self._warn_of_rollover(admitted, transfer)
             member = Member(admitted.peer, transfer, local=admitted.local, source=source)
             self._join(admitted, exchange, member)
             while transfer.outcome is None:
@@ -112,6 +114,14 @@ class Service:
                 if member.load_wanted is not None:
                     await self._load(exchange, member, source)
             report.finish(transfer.outcome, member.detail)
+
+    def _warn_of_rollover(self, admitted: Admitted, transfer: ReadTransfer) -> None:
+        blocks, terms = transfer.window.total, transfer.terms
+        if blocks > NUMBER_MAX:
+            filename = admitted.request.filename
+            self.observers.emit(
+                RolloverExpected(admitted.client, filename, blocks, terms.blksize, terms.rollover)
+            )
 
     async def _load(self, exchange: Exchange, member: Member, source: Source) -> None:
         """Read content ahead in a thread, so that the pump need not wait for a disk."""

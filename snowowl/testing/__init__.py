@@ -1,0 +1,1 @@
+"""Tools to test TFTP with: shipped, for the tests of programs that embed snowowl as for its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import socket
@@ -93,6 +94,23 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with socket.socket(socket.AF_UNIX) as unix, contextlib.chdir(root):
         unix.bind("socket")
     return root
+
+
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every probe answer as for pages that are on the disk only."""
+
+    def would_wait(*arguments: object) -> int:
+        if len(arguments) == 4:  # only the probe has flags
+            raise BlockingIOError(errno.EAGAIN, "not cached")
+        fd, buffers, offset = arguments
+        assert isinstance(fd, int)
+        assert isinstance(offset, int)
+        assert isinstance(buffers, list)
+        return real_preadv(fd, buffers, offset)
+
+    real_preadv = os.preadv
+    monkeypatch.setattr("os.preadv", would_wait)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,7 +16,8 @@ from hypothesis import strategies as st
 from snowowl.content import store as store_module
 from snowowl.content.beneath import Strategy
 from snowowl.content.errors import ContentError
-from snowowl.content.files import SMALL_MAX, FileSource, MappedFile
+from snowowl.content.files import SMALL_MAX
+from snowowl.content.mapped import FileSource, MappedFile
 from snowowl.content.names import NameRules
 from snowowl.content.source import BytesSource, Source
 from snowowl.content.store import Store, WritePolicy
@@ -253,7 +253,7 @@ async def test_a_storm_shares_one_mapping(
             nursery.start_soon(one)
     # A mapping of Python before 3.13 keeps a second descriptor.
     assert descriptors() - before <= 2
-    assert len(store._mapped) == 1
+    assert len(store._shelf) == 1
     assert len(counted) == (1 if text else 0)
     maps = Path("/proc/self/maps").read_text(encoding="utf-8")
     assert maps.count("root/large\n") == 1
@@ -283,64 +283,24 @@ async def test_a_small_file_written_again_in_the_same_tick_is_not_mixed_up(
         assert whole(source) == octets
 
 
-async def test_a_settled_small_file_is_read_once(
-    cached: Store, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    time.sleep(0.06)
-    first = cached.open_now(b"small", netascii=False)
-    monkeypatch.setattr(store_module, "read_small_now", lambda fd, key: None)
-    again = cached.open_now(b"small", netascii=False)
-    assert first is not None
-    assert again is not None
-    assert whole(again) == whole(first) == b"small\n"
-
-
-async def test_small_files_are_kept_up_to_a_number(
-    cached: Store, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_module, "SMALL_KEPT_MAX", 3)
-    for number in range(6):
-        (root / f"small{number}").write_bytes(b"x")
-    time.sleep(0.06)
-    for number in range(6):
-        await cached.open(f"small{number}".encode(), netascii=False)
-    assert len(cached._small) == 3
-
-
 async def test_unused_files_are_kept_for_a_while(
     store: Store, autojump_clock: trio.testing.MockClock
 ) -> None:
     before = descriptors()
     source = await store.open(b"large", netascii=True)
     source.close()
-    assert len(store._mapped) == 1
+    assert len(store._shelf) == 1
     again = await store.open(b"large", netascii=True)
     await trio.sleep(60)
-    assert len(store._mapped) == 1  # in use
+    assert len(store._shelf) == 1  # in use
     again.close()
     await store.open(b"small", netascii=False)
-    assert len(store._mapped) == 1
+    assert len(store._shelf) == 1
     await trio.sleep(60)
-    assert len(store._mapped) == 1  # no timer
+    assert len(store._shelf) == 1  # no timer
     await store.open(b"small", netascii=False)
-    assert not store._mapped
-    assert not store._indexes
+    assert not len(store._shelf)
     assert descriptors() == before
-
-
-async def test_unused_files_are_kept_up_to_a_number(
-    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_module, "UNUSED_MAX", 3)
-    before = descriptors()
-    sources = []
-    for number in range(6):
-        (root / f"large{number}").write_bytes(LARGE)
-        sources.append(await store.open(f"large{number}".encode(), netascii=False))
-    for source in sources:
-        source.close()
-    assert [file.size for file in store._unused.values()] == [len(LARGE)] * 3
-    assert descriptors() - before <= 2 * 3
 
 
 async def test_a_file_that_cannot_be_mapped_leaves_nothing_open(
@@ -368,7 +328,7 @@ async def test_text_that_changes_while_it_is_counted_is_given_back(
     with pytest.raises(ContentError) as caught:
         await store.open(b"large", netascii=True)
     assert caught.value.message == "file changed while it was sent"
-    assert [file.users for file in store._mapped.values()] == [0]
+    assert [file.users for file in store._shelf._mapped.values()] == [0]
 
 
 async def test_a_look_that_fails_is_an_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,7 +349,7 @@ async def test_cancelled_opening_leaves_nothing_open(quick: Store, root: Path) -
             scope.cancel()
             await store.open(name, netascii=True)
         assert scope.cancelled_caught
-    assert not store._mapped
+    assert not len(store._shelf)
     store.close()
 
 
@@ -405,7 +365,7 @@ async def test_closing_waits_for_no_transfer_and_takes_nothing_from_it(store: St
     kept.close()
     assert whole(text) == netascii.encode(LARGE)
     text.close()
-    assert not store._mapped
+    assert not len(store._shelf)
     for late in (store.open(b"small", netascii=False), store.create(b"x", netascii=False, tsize=0)):
         with pytest.raises(ContentError):
             await late
@@ -440,8 +400,7 @@ async def test_the_root_outlives_the_threads_that_use_it(
         await trio.to_thread.run_sync(began.wait)
         store.close()
         go_on.set()
-    assert not store._mapped
-    assert not store._small
+    assert not len(store._shelf)
 
 
 def test_a_root_that_is_missing_is_an_error_of_the_system(tmp_path: Path) -> None:
@@ -464,53 +423,6 @@ async def test_an_upload_can_be_read_as_soon_as_it_is_committed(
     source = await store.open(b"dir/new", netascii=text)
     assert whole(source) == b"a\r\nb"
     assert (root / "dir/new").read_bytes() == (b"a\nb" if text else b"a\r\nb")
-    store.close()
-
-
-@pytest.mark.parametrize(
-    ("policy", "name", "code"),
-    [
-        (WritePolicy(), b"../x", ErrorCode.ACCESS_VIOLATION),
-        (UPLOADS, b"../x", ErrorCode.ACCESS_VIOLATION),
-        (UPLOADS, b".snowowl-x", ErrorCode.ACCESS_VIOLATION),
-        (WritePolicy(enabled=True, patterns=("logs/*",)), b"small", ErrorCode.ACCESS_VIOLATION),
-        (UPLOADS, b"nothing/new", ErrorCode.FILE_NOT_FOUND),
-        (UPLOADS, b"dir", ErrorCode.ACCESS_VIOLATION),
-        (UPLOADS, b"small", ErrorCode.FILE_EXISTS),
-        (WritePolicy(enabled=True, create=False), b"new", ErrorCode.FILE_NOT_FOUND),
-        (WritePolicy(enabled=True, size_max=9), b"new", ErrorCode.DISK_FULL),
-    ],
-)
-async def test_uploads_against_the_policy_are_refused(
-    root: Path, policy: WritePolicy, name: bytes, code: ErrorCode
-) -> None:
-    store = Store(root, rules=NameRules(), policy=policy)
-    before = sorted(root.rglob("*"))
-    with pytest.raises(ContentError) as caught:
-        await store.create(name, netascii=False, tsize=10)
-    assert caught.value.code is code
-    assert sorted(root.rglob("*")) == before
-    store.close()
-
-
-async def test_an_upload_over_a_link_leaves_its_target_alone(tmp_path: Path, root: Path) -> None:
-    store = Store(root, rules=NameRules(), policy=WritePolicy(enabled=True, overwrite=True))
-    async with await store.create(b"out", netascii=False, tsize=None) as sink:
-        sink.store(b"\0\3\0\1new", 516, 1)
-        await sink.commit()
-    assert (tmp_path / "secret").read_bytes() == SECRET
-    assert (root / "out").read_bytes() == b"new"
-    store.close()
-
-
-async def test_the_size_of_the_policy_holds_without_an_announcement(root: Path) -> None:
-    store = Store(root, rules=NameRules(), policy=WritePolicy(enabled=True, size_max=4))
-    async with await store.create(b"new", netascii=False, tsize=None) as sink:
-        sink.store(b"\0\3\0\1" + b"1234", 8, 1)
-        with pytest.raises(ContentError) as caught:
-            sink.store(b"\0\3\0\2" + b"5", 8, 1)
-    assert caught.value.code is ErrorCode.DISK_FULL
-    assert not (root / "new").exists()
     store.close()
 
 

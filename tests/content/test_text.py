@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from snowowl.content import text
 from snowowl.content.errors import ContentError
-from snowowl.content.files import MappedFile, identity
+from snowowl.content.files import identity
+from snowowl.content.mapped import MappedFile
 from snowowl.content.source import data_buffers
 from snowowl.content.text import NetasciiSource, TextIndex
 from snowowl.wire import netascii
@@ -101,6 +102,24 @@ def test_another_transfer_takes_no_piece_away(opened: Opener) -> None:
         other.load(offset, 100)
     assert source.ready(0, 100)
     assert source.view(0, 100) == netascii.encode(octets)[:100]
+
+
+def test_what_a_transfer_holds_is_not_read_again(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = opened(b"x" * 10 * PIECE)
+    source.load(0, PIECE)
+    source._index._encoded.clear()  # others came and went
+    encoded: list[int] = []
+    real = TextIndex.encode
+
+    def encode(index: TextIndex, piece: int) -> bytes:
+        encoded.append(piece)
+        return real(index, piece)
+
+    monkeypatch.setattr(TextIndex, "encode", encode)
+    source.load(PIECE, PIECE)
+    assert encoded == [2]
 
 
 def test_memory_is_bounded(opened: Opener) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from snowowl.content.beneath import Root, Strategy
 from snowowl.content.errors import ContentError
+from snowowl.content.names import NameRules
+from snowowl.content.store import Store
 from snowowl.content.uploads import WritePolicy, begin
 from snowowl.wire.constants import ErrorCode
 
@@ -121,3 +123,59 @@ def test_a_directory_that_may_not_be_written_is_an_access_violation(
     tmp_path.chmod(0o755)
     with unprivileged():
         assert refused(root, b"dir/new", OPEN)[0] is ErrorCode.ACCESS_VIOLATION
+
+
+# Through a store
+
+
+@pytest.fixture
+def top(root: Root, tmp_path: Path) -> Path:
+    (tmp_path / "outside/target").write_bytes(b"target")
+    return tmp_path / "root"
+
+
+@pytest.mark.parametrize(
+    ("policy", "name", "code"),
+    [
+        (WritePolicy(), b"../x", ErrorCode.ACCESS_VIOLATION),
+        (WritePolicy(enabled=True), b"../x", ErrorCode.ACCESS_VIOLATION),
+        (WritePolicy(enabled=True), b".snowowl-x", ErrorCode.ACCESS_VIOLATION),
+        (WritePolicy(enabled=True, patterns=("logs/*",)), b"file", ErrorCode.ACCESS_VIOLATION),
+        (WritePolicy(enabled=True), b"nothing/new", ErrorCode.FILE_NOT_FOUND),
+        (WritePolicy(enabled=True), b"dir", ErrorCode.ACCESS_VIOLATION),
+        (WritePolicy(enabled=True), b"file", ErrorCode.FILE_EXISTS),
+        (WritePolicy(enabled=True, create=False), b"new", ErrorCode.FILE_NOT_FOUND),
+        (WritePolicy(enabled=True, size_max=9), b"new", ErrorCode.DISK_FULL),
+    ],
+)
+async def test_uploads_against_the_policy_are_refused(
+    top: Path, policy: WritePolicy, name: bytes, code: ErrorCode
+) -> None:
+    store = Store(top, rules=NameRules(), policy=policy)
+    before = sorted(top.rglob("*"))
+    with pytest.raises(ContentError) as caught:
+        await store.create(name, netascii=False, tsize=10)
+    assert caught.value.code is code
+    assert sorted(top.rglob("*")) == before
+    store.close()
+
+
+async def test_an_upload_over_a_link_leaves_its_target_alone(tmp_path: Path, top: Path) -> None:
+    store = Store(top, rules=NameRules(), policy=WritePolicy(enabled=True, overwrite=True))
+    async with await store.create(b"out", netascii=False, tsize=None) as sink:
+        sink.store(b"\0\3\0\1new", 516, 1)
+        await sink.commit()
+    assert (tmp_path / "outside/target").read_bytes() == b"target"
+    assert (top / "out").read_bytes() == b"new"
+    store.close()
+
+
+async def test_the_size_of_the_policy_holds_without_an_announcement(top: Path) -> None:
+    store = Store(top, rules=NameRules(), policy=WritePolicy(enabled=True, size_max=4))
+    async with await store.create(b"new", netascii=False, tsize=None) as sink:
+        sink.store(b"\0\3\0\1" + b"1234", 8, 1)
+        with pytest.raises(ContentError) as caught:
+            sink.store(b"\0\3\0\2" + b"5", 8, 1)
+    assert caught.value.code is ErrorCode.DISK_FULL
+    assert not (top / "new").exists()
+    store.close()

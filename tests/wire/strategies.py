@@ -93,7 +93,9 @@ def _flip(datagram: bytes, index: int, bit: int) -> bytes:
 def near_misses(draw: st.DrawFn) -> bytes:
     """Draw a packet that was cut, spliced, changed by a bit, padded, or given an odd opcode."""
     datagram = draw(valid_datagrams())
-    for damage in draw(st.lists(st.sampled_from("cut splice flip pad opcode".split()), max_size=3)):
+    for damage in draw(
+        st.lists(st.sampled_from(["cut", "splice", "flip", "pad", "opcode"]), max_size=3)
+    ):
         where = draw(st.integers(0, len(datagram)))
         if damage == "cut":
             datagram = datagram[:where]

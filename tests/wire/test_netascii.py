@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,7 +70,7 @@ def test_a_file_comes_back_as_it_was(octets: bytes) -> None:
 @given(st.one_of(st.binary(), near_text), st.lists(st.integers(0, 60), max_size=4))
 def test_pieces_decode_and_encode_like_the_whole(octets: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(octets)]
-    pieces = [octets[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [octets[start:end] for start, end in itertools.pairwise(edges)]
     whole = b"".join(pieces)
     assert decoded(*pieces) == decoded(whole)
     assert b"".join(netascii.encode(piece) for piece in pieces) == netascii.encode(whole)

@@ -31,4 +31,4 @@ def test_a_repr_is_python_that_can_be_pasted_into_a_test() -> None:
         Error(1, b"no"),
         OptionAck(((b"blksize", b"8"),)),
     ):
-        assert eval(repr(packet)) == packet  # noqa: PGH001
+        assert eval(repr(packet)) == packet
