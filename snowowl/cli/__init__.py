@@ -6,6 +6,7 @@ sysexits.h for `serve` and `config`.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -34,6 +35,14 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(import_module(f"snowowl.cli.{cmd_name}"), cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or fail with the one that was meant."""
+        if args[0] in _COMMANDS or not (near := get_close_matches(args[0], _COMMANDS, n=1)):
+            return super().resolve_command(ctx, args)
+        ctx.fail(f"No such command '{args[0]}'. Did you mean '{near[0]}'?")
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
         with formatter.section("Commands"):
@@ -45,6 +54,10 @@ class _LazyGroup(click.Group):
 def main() -> None:
     """TFTP for boards that boot: server and client.
 
-    `snowowl serve ./boot` serves a folder; `snowowl get tftp://HOST/FILE` fetches from one.
+    \b
+    snowowl serve ./boot             serve a folder
+    snowowl get tftp://HOST/FILE     fetch from a server
+    snowowl put FILE tftp://HOST/    send to a server
+
     `snowowl COMMAND --help` tells more.
-    """
+    """  # noqa: D301 - the escape is meant: click keeps the lines of a paragraph that begins with it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 
 import click
 
@@ -12,6 +12,7 @@ from snowowl.cli.transfer import (
     progress_bar,
     report,
     run_transfer,
+    stdout,
     transfer_options,
 )
 
@@ -47,13 +48,15 @@ def get(
         target = parse_url(url)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    if output is None:
-        output = target.filename.rpartition(b"/")[2].decode(errors="surrogateescape")
-        if output in ("", ".", ".."):
+    to: str | int = output or ""
+    if output == "-":
+        to = stdout()
+    elif output is None:
+        to = os.fsdecode(target.filename.rpartition(b"/")[2])
+        if to in ("", ".", ".."):
             raise click.UsageError("the name ends in no file name: say where to put it with -o")
     options = client_options(blksize, windowsize, timeout, retries, no_options=no_options)
-    to = sys.stdout.fileno() if output == "-" else output
-    name = click.format_filename(output)
+    name = "-" if isinstance(to, int) else click.format_filename(to)
 
     async def transfer() -> Received:
         with progress_bar(name, quiet=quiet) as progress:
@@ -66,5 +69,5 @@ def get(
         received.seconds,
         received.granted,
         received.retransmitted,
-        quiet=quiet or output == "-",
+        quiet=quiet or isinstance(to, int),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import attrs
 import click
@@ -14,6 +13,7 @@ from snowowl.cli.transfer import (
     progress_bar,
     report,
     run_transfer,
+    stdin,
     transfer_options,
 )
 
@@ -48,15 +48,15 @@ def put(
         raise click.UsageError(str(error)) from error
     if into_folder:
         target = attrs.evolve(target, filename=target.filename[:-1] + base)
+    source = stdin() if file == "-" else file
     options = client_options(blksize, windowsize, timeout, retries, no_options=no_options)
     name = click.format_filename(target.filename)
 
     async def transfer() -> Sent:
         with progress_bar(name, quiet=quiet) as progress:
-            source = sys.stdin.fileno() if file == "-" else file
             return await send(source, target, options=options, progress=progress)
 
     sent = run_transfer(transfer)
     report(name, sent.size, sent.seconds, sent.granted, sent.retransmitted, quiet=quiet)
     if not sent.confirmed:
-        click.echo(f"snowowl: {name}: the last ACK did not come", err=True)
+        click.echo("snowowl: the last ACK did not come; the server most likely has all", err=True)

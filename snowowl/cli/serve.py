@@ -17,11 +17,12 @@ EXIT_INTERRUPTED = 130  # what a shell reports for SIGINT
 
 
 @click.command()
-@click.argument("root", metavar="[DIR]", required=False, type=click.Path(), envvar="SNOWOWL_ROOT")
+@click.argument("root", metavar="[DIR]", required=False, type=click.Path())
 @click.option(
     "-a",
     "--listen",
     "--address",
+    "listen",
     multiple=True,
     metavar="ADDR:PORT",
     help="Listen here; may be repeated. '*:PORT' is every address, port 0 any free port."
@@ -49,7 +50,7 @@ EXIT_INTERRUPTED = 130  # what a shell reports for SIGINT
 @click.option(
     "--single-port",
     is_flag=True,
-    help="Answer from the listening port, for NAT and containers (SNOWOWL_TID=listen).",
+    help="Answer from the listening port, for NAT and containers.  [env var: SNOWOWL_TID=listen]",
 )
 @click.option(
     "-R",
@@ -78,7 +79,7 @@ def serve(
     verbose: bool,
     quiet: bool,
 ) -> None:
-    r"""Serve the folder DIR (default: the current one) by TFTP.
+    """Serve the folder DIR by TFTP; without DIR, SNOWOWL_ROOT or the current folder.
 
     \b
     snowowl serve /srv/tftp                        on port 69, read-only
@@ -86,8 +87,9 @@ def serve(
     snowowl serve --writable boot                  new files may be uploaded
 
     SIGTERM lets running transfers finish (server.drain_seconds), a second one or SIGINT does not.
-    Exit status: 0 after SIGTERM, 1 cannot serve, 2 usage, 78 bad configuration.
-    """
+
+    Exit status: 0 after SIGTERM, 1 cannot serve, 2 usage, 78 bad configuration, 130 after SIGINT.
+    """  # noqa: D301 - the escape is meant: click keeps the lines of a paragraph that begins with it
     from snowowl.config import Change, ConfigError
 
     if verbose and quiet:
@@ -150,7 +152,7 @@ def _run(config: Config) -> int:
 
     async def run() -> int:
         nonlocal exit_status
-        writer = LineWriter(sys.stderr.fileno())
+        writer = LineWriter(_stderr())
         log = LogObserver(
             writer.write,
             form=config.log.format,
@@ -169,7 +171,7 @@ def _run(config: Config) -> int:
                     await serve_until(config, observers=[log], drain=drain)
                 except (ListenError, RootError) as error:
                     exit_status = 1
-                    writer.write(f"snowowl: {error}")
+                    log.give_up(str(error))
                 running.cancel_scope.cancel()
             writer.close()
         return exit_status
@@ -180,4 +182,9 @@ def _run(config: Config) -> int:
 def _wants_colors() -> bool:
     """Say whether stderr is a terminal that people want coloured (https://no-color.org)."""
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    return sys.stderr.isatty() and not plain
+    return sys.stderr is not None and sys.stderr.isatty() and not plain
+
+
+def _stderr() -> int:
+    """Return where log lines go; nowhere if the server was started with a closed stderr."""
+    return os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
@@ -33,11 +33,12 @@ _BY_CODE = {1: 68, 2: 69, 3: 70, 4: 71, 5: 72, 6: 73, 7: 74}
 
 EXIT_CODES_HELP = """\b
 Exit status, as curl's:
-  0 done               26 cannot read here   69 access violation
-  1 another error      28 timeout            70 disk full
-  2 usage              68 file not found     71 illegal operation
-  6 cannot resolve     7  port closed        73 file exists
-  23 cannot write here
+   0 done                28 timeout              72 unknown transfer ID
+   1 another error       68 file not found       73 file exists
+   2 usage               69 access violation     74 no such user
+   6 cannot resolve      70 disk full            130 interrupted
+   7 port closed         71 illegal operation
+  23 cannot write here   26 cannot read here
 """
 
 REFRESH_SECONDS = 0.1
@@ -50,6 +51,7 @@ def transfer_options(command: _Command) -> _Command:  # type: ignore[explicit-an
             "-b",
             "--blksize",
             type=click.IntRange(8, 65464),
+            metavar="N",
             default=1468,
             show_default=True,
             help="Octets in a block to ask for.",
@@ -58,6 +60,7 @@ def transfer_options(command: _Command) -> _Command:  # type: ignore[explicit-an
             "-w",
             "--windowsize",
             type=click.IntRange(1, 65535),
+            metavar="N",
             default=16,
             show_default=True,
             help="Blocks in a window to ask for.",
@@ -66,11 +69,13 @@ def transfer_options(command: _Command) -> _Command:  # type: ignore[explicit-an
             "-t",
             "--timeout",
             type=click.IntRange(1, 255),
-            help="Seconds to wait before sending again, here and there.  [default: adaptive]",
+            metavar="N",
+            help="Seconds until either side sends again.  [default: by the round trip]",
         ),
         click.option(
             "--retries",
-            type=click.IntRange(0),
+            type=click.IntRange(0, 1_000_000),
+            metavar="N",
             default=5,
             show_default=True,
             help="Times to send a packet again before giving up.",
@@ -99,18 +104,35 @@ def run_transfer(transfer: Callable[[], Awaitable[_Result]]) -> _Result:
     import trio
 
     from snowowl.client import ClientError
+    from snowowl.observe.words import printable
 
-    failure: ClientError | None = None
     try:
         return trio.run(transfer)
-    except* ClientError as group:
-        failure = _first(group)
-    except* KeyboardInterrupt:
-        click.echo("snowowl: interrupted, nothing was kept", err=True)
+    except ClientError as error:
+        click.echo(f"snowowl: {printable(str(error))}", err=True)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        click.echo("snowowl: interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    assert failure is not None
-    click.echo(f"snowowl: {failure}", err=True)
-    sys.exit(exit_code(failure))
+
+
+def stdin() -> int:
+    """Return the descriptor of standard input; end the program if it was started without."""
+    if sys.stdin is None:
+        _closed("input", _BY_REASON["LOCAL_READ"])
+    return sys.stdin.fileno()
+
+
+def stdout() -> int:
+    """Return the descriptor of standard output; end the program if it was started without."""
+    if sys.stdout is None:
+        _closed("output", _BY_REASON["LOCAL_WRITE"])
+    return sys.stdout.fileno()
+
+
+def _closed(which: str, code: int) -> NoReturn:
+    click.echo(f"snowowl: standard {which} is closed", err=True)
+    sys.exit(code)
 
 
 def exit_code(error: ClientError) -> int:
@@ -125,20 +147,20 @@ def report(
 ) -> None:
     """Say on stderr what was transferred, and how fast."""
     from snowowl.observe.log import options_text
-    from snowowl.observe.words import rate_text, size_text
+    from snowowl.observe.words import printable, rate_text, size_text
 
     if quiet:
         return
     parts = [f"{size_text(size)} in {seconds:.2f} s ({rate_text(size, seconds)})"]
     parts += [options_text(granted) or "no options"]
     parts += [f"{retransmitted} sent again"] if retransmitted else []
-    click.echo(f"{name}: {', '.join(parts)}", err=True)
+    click.echo(f"{printable(name)}: {', '.join(parts)}", err=True)
 
 
 @contextmanager
 def progress_bar(name: str, *, quiet: bool) -> Iterator[Progress | None]:
     """Give a callback that moves a bar on a terminal; a pulsing one while the total is unknown."""
-    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if quiet or sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield None
         return
     import time
@@ -153,6 +175,8 @@ def progress_bar(name: str, *, quiet: bool) -> Iterator[Progress | None]:
         TransferSpeedColumn,
     )
 
+    from snowowl.observe.words import printable
+
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -162,7 +186,7 @@ def progress_bar(name: str, *, quiet: bool) -> Iterator[Progress | None]:
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, auto_refresh=False, transient=True) as bar:
-        task = bar.add_task(name, total=None)
+        task = bar.add_task(printable(name), total=None)
         shown = 0.0
 
         def update(octets: int, total: int | None) -> None:
@@ -174,11 +198,3 @@ def progress_bar(name: str, *, quiet: bool) -> Iterator[Progress | None]:
                 bar.refresh()
 
         yield update
-
-
-def _first(group: BaseExceptionGroup[ClientError]) -> ClientError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert not isinstance(error, BaseExceptionGroup)
-    return error  # type: ignore[return-value]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
+from snowowl.observe.words import printable
 from snowowl.protocol.outcome import Outcome, OutcomeKind
+from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import error_name
 
 
@@ -29,16 +31,24 @@ class ClientError(Exception):
         self.code = code
 
 
-def from_outcome(outcome: Outcome, server: str) -> ClientError:
-    """Return the exception for an outcome that is no success."""
+class OptionsRefusedError(ClientError):
+    """The server answered the request by ERROR 8, so nothing has been transferred (RFC 2347)."""
+
+
+def from_outcome(outcome: Outcome, server: str, octets: int) -> ClientError:
+    """Return the exception for an outcome that is no success, after so many octets.
+
+    What the server said is made printable: it goes to a terminal.
+    """
     if outcome.kind is OutcomeKind.TIMED_OUT:
         return ClientError(Reason.TIMEOUT, f"{server} does not answer (any more)")
     if outcome.kind is OutcomeKind.UNREACHABLE:
         return ClientError(Reason.CONNECT, f"nobody listens at {server} (ICMP port unreachable)")
     if outcome.kind is OutcomeKind.ABORTED:
         name = error_name(outcome.code or 0)
-        said = "" if outcome.message.lower() in ("", name) else f": {outcome.message}"
-        return ClientError(
-            Reason.SERVER, f"{name} (server's error {outcome.code}){said}", outcome.code
-        )
-    return ClientError(Reason.PROTOCOL, outcome.message, outcome.code)
+        said = "" if outcome.message.lower() in ("", name) else f": {printable(outcome.message)}"
+        message = f"{name} (server's error {outcome.code}){said}"
+        if outcome.code == ErrorCode.OPTION_REFUSED and not octets:
+            return OptionsRefusedError(Reason.SERVER, message, outcome.code)
+        return ClientError(Reason.SERVER, message, outcome.code)
+    return ClientError(Reason.PROTOCOL, printable(outcome.message), outcome.code)

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from snowowl.client.errors import ClientError, Reason
+from snowowl.client.errors import ClientError, OptionsRefusedError, Reason
 from snowowl.client.options import ClientOptions, Progress
 from snowowl.client.session import Session, Sink, converse
 from snowowl.client.sinks import MemorySink, StreamSink, file_sink
@@ -18,7 +18,6 @@ from snowowl.content.errors import ContentError
 from snowowl.datagram.interface import Endpoint, Network
 from snowowl.datagram.system import SystemNetwork
 from snowowl.protocol.initiate import ReadInitiator
-from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Mode, Options, ReadRequest
 
 
@@ -53,13 +52,14 @@ async def get(
     """
     target = parse_url(url) if isinstance(url, str) else url
     options = options or ClientOptions()
+    network = network or SystemNetwork()
     try:
-        return await _get(target, to, options, progress, network or SystemNetwork())
-    except ClientError as error:
-        if error.code != ErrorCode.OPTION_REFUSED or not options.asked(0):
+        return await _get(target, to, options, progress, network)
+    except OptionsRefusedError:
+        if not options.asked(0):
             raise
         plain = ClientOptions.none(timeout=options.timeout, retries=options.retries)
-        return await _get(target, to, plain, progress, network or SystemNetwork())
+        return await _get(target, to, plain, progress, network)
 
 
 async def _get(

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from snowowl.client.errors import ClientError, Reason
+from snowowl.client.errors import ClientError, OptionsRefusedError, Reason
 from snowowl.client.options import ClientOptions, Progress
 from snowowl.client.session import Session, converse
 from snowowl.client.sinks import LITERAL_NAMES
@@ -23,7 +23,6 @@ from snowowl.datagram.interface import Endpoint, Network
 from snowowl.datagram.system import SystemNetwork
 from snowowl.protocol.initiate import WriteInitiator
 from snowowl.wire import netascii
-from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Mode, Options, WriteRequest
 
 
@@ -63,8 +62,8 @@ async def put(
             raise ClientError(Reason.LOCAL_READ, error.detail or error.message) from error
         try:
             return await _put(target, content, options, progress, network)
-        except ClientError as error:
-            if error.code != ErrorCode.OPTION_REFUSED or not options.asked(content.size):
+        except OptionsRefusedError:
+            if not options.asked(content.size):
                 raise
             plain = ClientOptions.none(timeout=options.timeout, retries=options.retries)
             return await _put(target, content, plain, progress, network)
@@ -107,7 +106,8 @@ async def _open(
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         try:
-            octets, real = await trio.to_thread.run_sync(_look, path)
+            # Abandoned if cancelled: a pipe that nobody writes to would never let the thread go.
+            octets, real = await trio.to_thread.run_sync(_look, path, abandon_on_cancel=True)
             if octets is None:
                 store = Store(real.parent, rules=LITERAL_NAMES, policy=WritePolicy())
                 stack.callback(store.close)
@@ -118,8 +118,10 @@ async def _open(
         except OSError as error:
             raise from_os_error(error, f"cannot read {path}") from error
     elif isinstance(source, int):
-        # Abandoned if cancelled: a terminal that nobody types at would never let the thread go.
-        octets = await trio.to_thread.run_sync(_read_all, source, abandon_on_cancel=True)
+        try:
+            octets = await trio.to_thread.run_sync(_read_all, source, abandon_on_cancel=True)
+        except OSError as error:
+            raise from_os_error(error, f"cannot read file descriptor {source}") from error
     else:
         octets = source
     return BytesSource(netascii.encode(octets) if mode is Mode.NETASCII else octets)

@@ -19,7 +19,7 @@ from snowowl.client.options import Progress
 from snowowl.client.url import Target
 from snowowl.content.errors import ContentError
 from snowowl.content.source import Source, data_buffers
-from snowowl.datagram.address import SocketAddress, host_octets, pack, unmapped
+from snowowl.datagram.address import SocketAddress, family_of, host_octets, pack, unmapped
 from snowowl.datagram.interface import Endpoint, Network, Received, Transmit
 from snowowl.protocol.actions import Actions, Commit, SendBlocks, SendPacket, StoreBlocks
 from snowowl.protocol.events import (
@@ -209,6 +209,8 @@ async def converse(
         try:
             endpoint = network.open(family, None, None)
         except OSError as error:
+            if addresses:  # IPv6 is switched off, say
+                continue
             raise ClientError(Reason.CONNECT, f"cannot open a socket: {error.strerror}") from error
         with closing(endpoint):
             session = begin(endpoint, server)
@@ -224,15 +226,17 @@ async def converse(
                 Reason.LOCAL_READ if isinstance(session.transfer, Sending) else Reason.LOCAL_WRITE
             )
             raise ClientError(reason, session.failure.detail or session.failure.message)
-        raise from_outcome(outcome, target.server)
+        raise from_outcome(outcome, target.server, session.transfer.octets)
 
 
 async def server_addresses(target: Target) -> list[tuple[int, bytes]]:
     """Return (family, socket address) of a target's host, best first.  Raises ClientError."""
     try:
         found = await trio.socket.getaddrinfo(target.host, target.port, type=trio.socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not encodable, or a NUL in a Target's host
         text = getattr(error, "strerror", None) or str(error)
         message = f"cannot resolve {target.host}: {text}"
         raise ClientError(Reason.RESOLVE, message) from error
-    return [(int(family), pack(cast("SocketAddress", name))) for family, _, _, _, name in found]
+    # Unmapped: it is how the addresses that answer are compared with them.
+    packed = [unmapped(pack(cast("SocketAddress", name))) for _, _, _, _, name in found]
+    return [(family_of(address), address) for address in packed]

@@ -16,6 +16,7 @@ from snowowl.content.errors import from_os_error
 from snowowl.content.names import NameRules
 from snowowl.content.store import Store
 from snowowl.content.uploads import WritePolicy
+from snowowl.observe.writer import write_all
 from snowowl.wire.codec import Buffer
 from snowowl.wire.constants import HEADER_SIZE, TSIZE_MAX
 from snowowl.wire.netascii import Decoder
@@ -72,7 +73,10 @@ class StreamSink(MemorySink):
         """Write what has come in.  Raises ContentError."""
         octets, self._buffer = self._buffer, bytearray()
         try:
-            await trio.to_thread.run_sync(_write_all, self._fd, octets)
+            # Abandoned if cancelled: a pipe that nobody reads would never let the thread go.  The
+            # thread has a descriptor of its own, lest it write to what is opened after that.
+            own = os.dup(self._fd)
+            await trio.to_thread.run_sync(_write_and_close, own, octets, abandon_on_cancel=True)
         except OSError as error:
             raise from_os_error(error, "cannot write") from error
 
@@ -89,7 +93,8 @@ async def file_sink(path: Path, *, netascii: bool) -> AsyncIterator[Sink]:
     What is no regular file (a device, a pipe) is written to as octets come.  Raises ContentError.
     """
     try:
-        real, special = await trio.to_thread.run_sync(_look, path)
+        # Abandoned if cancelled: opening a pipe waits for its reader.
+        real, special = await trio.to_thread.run_sync(_look, path, abandon_on_cancel=True)
     except OSError as error:
         raise from_os_error(error, f"cannot write {path}") from error
     if special is not None:
@@ -116,7 +121,9 @@ def _look(path: Path) -> tuple[Path, int | None]:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a directory")
     special = path.exists() and not path.is_file()
-    return path.resolve(), os.open(path, os.O_WRONLY) if special else None
+    # Not Path.resolve, which raises RuntimeError for a loop of links before Python 3.13.
+    real = Path(os.path.realpath(path))
+    return real, os.open(path, os.O_WRONLY) if special else None
 
 
 def payloads(data: Buffer, stride: int, count: int) -> list[memoryview]:
@@ -127,7 +134,9 @@ def payloads(data: Buffer, stride: int, count: int) -> list[memoryview]:
     ]
 
 
-def _write_all(fd: int, octets: bytearray) -> None:
-    view = memoryview(octets)
-    while view:
-        view = view[os.write(fd, view) :]
+def _write_and_close(fd: int, octets: bytearray) -> None:
+    """BLOCKS."""
+    try:
+        write_all(fd, octets)
+    finally:
+        os.close(fd)

@@ -12,7 +12,7 @@ import struct
 from typing import Final
 
 _IPV4: Final = struct.Struct("=H2s4s8x")
-_IPV6: Final = struct.Struct("=H2sI16sI")
+_IPV6: Final = struct.Struct("=H2s4s16sI")
 _FAMILY: Final = struct.Struct("=H")
 _MAPPED: Final = b"\0" * 10 + b"\xff\xff"
 
@@ -28,7 +28,9 @@ def pack(address: SocketAddress) -> bytes:
     if len(address) == 2:
         return _IPV4.pack(socket.AF_INET, port, ipaddress.IPv4Address(host).packed)
     octets = ipaddress.IPv6Address(host.partition("%")[0]).packed
-    return _IPV6.pack(socket.AF_INET6, port, address[2], octets, address[3])
+    # The kernel has the flow in network order, the socket module in the machine's.
+    flow = address[2].to_bytes(4, "big")
+    return _IPV6.pack(socket.AF_INET6, port, flow, octets, address[3])
 
 
 def unpack(address: bytes) -> SocketAddress:
@@ -37,7 +39,8 @@ def unpack(address: bytes) -> SocketAddress:
         _, port, octets = _IPV4.unpack(address)
         return str(ipaddress.IPv4Address(octets)), int.from_bytes(port, "big")
     _, port, flow, octets, scope = _IPV6.unpack(address)
-    return str(ipaddress.IPv6Address(octets)), int.from_bytes(port, "big"), flow, scope
+    host = str(ipaddress.IPv6Address(octets))
+    return host, int.from_bytes(port, "big"), int.from_bytes(flow, "big"), scope
 
 
 def family_of(address: bytes) -> int:

@@ -25,12 +25,19 @@ _PKTINFO4: Final = struct.Struct("=i4s4s")
 _PKTINFO6: Final = struct.Struct("=16si")
 _MAPPED: Final = b"\0" * 10 + b"\xff\xff"
 
+# struct sock_extended_err of linux/errqueue.h: ee_errno, ee_origin, and what nobody needs here.
+_EXTENDED_ERROR: Final = struct.Struct("=IB3xII")
+_ORIGINS_ICMP: Final = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
+
 SPACE: Final = (
     socket.CMSG_SPACE(_PKTINFO4.size) + socket.CMSG_SPACE(_PKTINFO6.size)
     if hasattr(socket, "CMSG_SPACE")
     else 128
 )
 """Octets to leave for ancillary data when receiving: a dual-stack socket tells both for IPv4."""
+
+ERROR_SPACE: Final = 512
+"""Octets to leave for what the error queue tells: the error, and the address it came from."""
 
 Ancillary = list[tuple[int, int, bytes]]
 
@@ -54,6 +61,22 @@ def read_local(ancillary: Ancillary) -> LocalAddress | None:
             else:
                 local = LocalAddress(b"" if octets[0] == 0xFF else octets, interface)
     return local
+
+
+def read_error(ancillary: Ancillary) -> tuple[int, bool]:
+    """Return the errno of an entry of the error queue, and whether it came from the network (ICMP).
+
+    (0, False) if there is none to be found.
+    """
+    for level, kind, data in ancillary:
+        is_error = (level, kind) in (
+            (socket.IPPROTO_IP, IP_RECVERR),
+            (socket.IPPROTO_IPV6, IPV6_RECVERR),
+        )
+        if is_error and len(data) >= _EXTENDED_ERROR.size:
+            number, origin, _, _ = _EXTENDED_ERROR.unpack_from(data)
+            return number, origin in _ORIGINS_ICMP
+    return 0, False
 
 
 def write_source(source: LocalAddress, family: int) -> Ancillary:

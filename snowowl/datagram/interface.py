@@ -72,7 +72,7 @@ class Counters:
     datagrams_lost: int = 0
     """Refused by the kernel for want of a route, a buffer or a permission."""
     errors: int = 0
-    """Errors of the socket itself while receiving."""
+    """Times that the socket reported an error, be it its own or news from the network (ICMP)."""
 
 
 class Endpoint(Protocol):

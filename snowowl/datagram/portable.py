@@ -5,6 +5,7 @@ Also the reference for the faster ones: they must do nothing that this does not.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections.abc import Sequence
@@ -27,7 +28,12 @@ _NAMES_MAX: Final = 4096
 """Peers whose address is remembered in both forms; more only costs conversions."""
 
 _NEVER_SENT: Final = frozenset({errno.EFAULT, errno.EMSGSIZE})
-_UNREACHABLE: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
+
+_ATTEMPTS_MAX: Final = 3
+"""Times to try one datagram: an error may be news of an earlier one, which took its place."""
+
+_ERRORS_MAX: Final = 4096
+"""Entries read from an error queue in one go: more than the receive buffer holds, and an end."""
 
 
 class PortableEndpoint:
@@ -64,8 +70,8 @@ class PortableEndpoint:
                     size, name = self._socket.recvfrom_into(arena[offset:], DATAGRAM_MAX)
             except BlockingIOError:
                 break
-            except OSError as error:
-                self._receive_failed(error)
+            except OSError:
+                self._take_errors()
                 break
             data = arena[offset : offset + size]
             batch.append(Received(data, size or 1, self._octets_of(name), local))
@@ -78,7 +84,6 @@ class PortableEndpoint:
         unsent: Unsent | None = None
         for index, transmit in enumerate(transmits):
             sent, reason = self._send_one(transmit)
-            self.counters.datagrams_sent += sent
             if reason is None:
                 continue
             unsent = unsent or Unsent()
@@ -105,9 +110,10 @@ class PortableEndpoint:
         await trio.lowlevel.wait_writable(self._socket)
 
     def close(self) -> None:
-        """Close the socket; whoever waits for it gets `trio.ClosedResourceError`."""
+        """Close the socket; whoever waits for it gets `trio.ClosedResourceError`.  Idempotent."""
         if self._socket.fileno() >= 0:
-            trio.lowlevel.notify_closing(self._socket)
+            with contextlib.suppress(RuntimeError):  # outside of trio nobody can be waiting
+                trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 
     def _send_one(self, transmit: Transmit) -> tuple[int, int | None]:
@@ -129,7 +135,9 @@ class PortableEndpoint:
         ancillary: cmsg.Ancillary,
         name: SocketAddress,
     ) -> int | None:
-        for _ in range(3):
+        """Return None once the datagram has gone out or is lost, or the errno that stopped it."""
+        error_number = 0
+        for _ in range(_ATTEMPTS_MAX):
             try:
                 if hasattr(self._socket, "sendmsg"):
                     self._socket.sendmsg(pieces, ancillary, 0, name)
@@ -138,14 +146,14 @@ class PortableEndpoint:
             except BlockingIOError:
                 return errno.EAGAIN
             except OSError as error:
-                if error.errno in _NEVER_SENT:
-                    return error.errno
-                if error.errno in _UNREACHABLE:
-                    # News of an earlier datagram, which took this one's place: try it again.
-                    self._receive_failed(error)
-                    continue
-                self.counters.datagrams_lost += 1
-            return None
+                error_number = error.errno or 0
+                if not self._take_errors() and error_number in _NEVER_SENT:
+                    return error_number  # nothing came from the network: it is about this datagram
+            else:
+                self.counters.datagrams_sent += 1
+                return None
+        if error_number in _NEVER_SENT:
+            return error_number
         self.counters.datagrams_lost += 1
         return None
 
@@ -154,18 +162,25 @@ class PortableEndpoint:
             return []
         return cmsg.write_source(source, self._socket.family)
 
-    def _receive_failed(self, error: OSError) -> None:
-        """Read the error queue; what is not about a peer is only counted."""
-        if error.errno not in _UNREACHABLE:
-            self.counters.errors += 1
-            return
-        for _ in range(BATCH_MAX):
+    def _take_errors(self) -> bool:
+        """Empty the error queue; say whether any of it came from the network.
+
+        All of it, whatever it is about: what stays there keeps the socket readable for ever, with
+        nothing to receive.  An entry that is no news of a closed port is only counted.  Most are
+        about a host that did not answer ARP, and a board that reboots is one.
+        """
+        self.counters.errors += 1
+        heard = False
+        for _ in range(_ERRORS_MAX):
             try:
-                _, _, _, name = self._socket.recvmsg(0, 512, cmsg.MSG_ERRQUEUE)
+                _, ancillary, _, name = self._socket.recvmsg(0, cmsg.ERROR_SPACE, cmsg.MSG_ERRQUEUE)
             except (OSError, AttributeError):
                 break
-            if name:
+            number, from_network = cmsg.read_error(ancillary)
+            heard = heard or from_network
+            if number == errno.ECONNREFUSED and from_network and name:
                 self._unreachable.append(self._octets_of(name))
+        return heard
 
     def _octets_of(self, name: SocketAddress) -> bytes:
         octets = self._octets.get(name)

@@ -44,11 +44,15 @@ class SystemNetwork:
                 if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     raise
                 sock = _bind("0.0.0.0", port, dual=False)  # noqa: S104 - what was asked for
-        if _LINUX:
-            sock.setsockopt(socket.IPPROTO_IP, cmsg.IP_PKTINFO, 1)
-            if sock.family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, cmsg.IPV6_RECVPKTINFO, 1)
-        return PortableEndpoint(sock, tells_local=_LINUX)
+        try:
+            if _LINUX:
+                sock.setsockopt(socket.IPPROTO_IP, cmsg.IP_PKTINFO, 1)
+                if sock.family == socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, cmsg.IPV6_RECVPKTINFO, 1)
+            return PortableEndpoint(sock, tells_local=_LINUX)
+        except BaseException:
+            sock.close()
+            raise
 
     def open(
         self, family: int, local: LocalAddress | None, port_range: tuple[int, int] | None
@@ -93,12 +97,13 @@ class SystemNetwork:
         if port_range is None:
             _bind_to(sock, local, 0)
             return
-        # Random, so that a TID cannot be guessed, and every port tried before giving up.
-        ports = list(range(port_range[0], port_range[1] + 1))
-        self._random.shuffle(ports)
-        for port in ports:
+        # Begun at random, so that a TID cannot be guessed, and every port tried before giving up.
+        # Not a shuffled list: for all of 64512 ports that takes 50 ms, in the event loop.
+        first, count = port_range[0], port_range[1] - port_range[0] + 1
+        start = self._random.randrange(count)
+        for step in range(count):
             try:
-                _bind_to(sock, local, port)
+                _bind_to(sock, local, first + (start + step) % count)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from textwrap import indent
 from typing import Final, Literal
 
 from snowowl.content.names import display
@@ -63,6 +64,7 @@ class LogObserver:
     def __init__(self, write: Write, *, form: Format, level: Level, colors: bool = False) -> None:
         self._write = write
         self._threshold = LEVELS[level]
+        self._form = form
         self._render = _renderer(form, colors=colors)
 
     def __call__(self, event: Event) -> None:
@@ -70,7 +72,7 @@ class LogObserver:
         if isinstance(event, ServerStarted):
             # Said at every level: scripts and units wait for it.
             for address in event.addresses:
-                fields: Fields = {"address": address, "root": event.root}
+                fields: Fields = {"address": address, "root": printable(event.root)}
                 self._write(self._render("info", f"listening on {address}", fields))
             return
         level, message, fields = describe(event)
@@ -78,9 +80,17 @@ class LogObserver:
             self._write(self._render(level, message, fields))
 
     def complain(self, message: str) -> None:
-        """Write a line of the program's own."""
+        """Write a warning of the program's own."""
         if LEVELS["warning"] >= self._threshold:
-            self._write(self._render("warning", message, {}))
+            self._write(self._render("warning", printable(message), {}))
+
+    def give_up(self, message: str) -> None:
+        """Write why the program ends.  No level hides this."""
+        message = printable(message)
+        if self._form == "console":  # a person started it, and reads it: as any command says it
+            self._write(f"snowowl: {message}")
+        else:
+            self._write(self._render("error", message, {}))
 
     def dropped(self, count: int) -> str:
         """Return the line that says how many were lost."""
@@ -102,7 +112,8 @@ def describe(event: Described) -> tuple[Level, str, Fields]:
             return "debug", message, fields | {"options": options_text(options)}
         case RequestMalformed(client, reason, answered):
             level: Level = "info" if answered else "debug"
-            return level, f"not a request from {client}: {reason}", {"client": client}
+            message = f"not a request from {client}: {printable(reason)}"
+            return level, message, {"client": client}
         case RequestsDropped(count, reason):
             return "warning", f"dropped {count} requests: {reason}", {"count": count}
         case RolloverExpected(client, filename, blocks, blksize, rollover):
@@ -120,7 +131,9 @@ def describe(event: Described) -> tuple[Level, str, Fields]:
             return "info", "stopped", {}
         case InternalError(where, traceback):
             message = f"internal error in {where}; the server goes on, please report this"
-            return "error", message, {"traceback": traceback}
+            # Its lines are ours, but what an exception says may be the network's.
+            lines = [printable(line) for line in traceback.splitlines()]
+            return "error", message, {"traceback": "\n".join(lines)}
 
 
 def options_text(options: Options) -> str:
@@ -155,12 +168,23 @@ def _transfer_finished(event: TransferFinished) -> tuple[Level, str, Fields]:
     return "info" if outcome.kind in _QUIET or outcome.code == 1 else "warning", message, fields
 
 
+def _logfmt_value(text: str) -> str:
+    """Quote a value of logfmt.
+
+    structlog's renderer leaves backslashes as they are: with one before a quote, a value could end
+    itself and go on as the next key.
+    """
+    if text and not any(char in text for char in ' ="\\\n'):
+        return text
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{text}"'
+
+
 def _renderer(form: Format, *, colors: bool) -> Render:
     """Make the function that turns a line's parts into its text.  Imports structlog: slow."""
     import structlog
 
     json = structlog.processors.JSONRenderer(ensure_ascii=False)
-    logfmt = structlog.processors.LogfmtRenderer()
     console = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, sort_keys=False)
 
     def render(level: Level, message: str, fields: Fields) -> str:
@@ -169,7 +193,7 @@ def _renderer(form: Format, *, colors: bool) -> Render:
         if form == "json":
             return str(json(None, level, entry))
         if form == "logfmt":
-            return str(logfmt(None, level, entry))
+            return " ".join(f"{key}={_logfmt_value(str(value))}" for key, value in entry.items())
         # The message names client and file already.
         for key in ("client", "file", "seconds", "octets", "outcome", "reason", "code"):
             entry.pop(key, None)
@@ -177,6 +201,7 @@ def _renderer(form: Format, *, colors: bool) -> Render:
         line = str(
             console(None, level, {key: value for key, value in entry.items() if value != ""})
         )
-        return line if traceback is None else f"{line}\n{traceback}"
+        # Indented: no line of it can pass for one of the log.
+        return line if traceback is None else f"{line}\n{indent(str(traceback), '    ')}"
 
     return render

@@ -2,13 +2,16 @@
 
 A terminal that is stopped, a pipe that nobody reads, a full disk: lines wait, a bounded number of
 them, then they are dropped and counted.  Nothing else notices.
+
+All writing is done in a thread.  There is no other way that never blocks: a terminal that says it
+is writable may have room for one octet, and O_NONBLOCK would be set for the shell, too, that shares
+the terminal with us.
 """
 
 from __future__ import annotations
 
 import os
 import select
-import stat
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -18,11 +21,8 @@ import trio
 LINES_MAX: Final = 10_000
 """Lines that wait for a slow reader: some MB, and minutes of a busy lab."""
 
-PIPE_WRITE_MAX: Final = select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 512
-"""Octets that a pipe or terminal takes at once when it says that it is writable (POSIX)."""
-
-FILE_WRITE_MAX: Final = 64 * 1024
-"""Octets written to a file in one trip to a thread, as a disk may make it wait."""
+WRITE_MAX: Final = 64 * 1024
+"""Octets written in one trip to a thread, if more wait: what a pipe of Linux holds."""
 
 FLUSH_SECONDS: Final = 1.0
 """At the end, for the lines that still wait."""
@@ -37,10 +37,10 @@ class LineWriter:
         self._fd = fd
         self.dropped_line: Callable[[int], str] = "{} log lines were lost: nobody read them".format
         """Makes the line that tells of them."""
-        self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
         self._lines: deque[bytes] = deque()
         self._arrived = trio.Event()
-        self._closed = False
+        self._closing = trio.Event()
+        self._limiter = trio.CapacityLimiter(1)
 
     def write(self, line: str) -> None:
         """Take a line, without its end.  Never blocks; drops it if too many wait."""
@@ -51,51 +51,64 @@ class LineWriter:
         self._arrived.set()
 
     def close(self) -> None:
-        """Let `run` end once all that waits is written."""
-        self._closed = True
+        """Let `run` end once all that waits is written, or `FLUSH_SECONDS` have passed."""
+        self._closing.set()
         self._arrived.set()
 
     async def run(self) -> None:
-        """Write until `close`; an error of the descriptor loses lines and nothing else."""
-        try:
-            while not self._closed or self._lines:
+        """Write until `close`, or until cancelled: it then writes for `FLUSH_SECONDS` at most.
+
+        An error of the descriptor loses lines and nothing else.
+        """
+        # Shielded: a write that a cancellation cut off could not be gone on with.
+        writing = trio.CancelScope(shield=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write_lines, writing)
+            try:
+                await self._closing.wait()
+            finally:
+                writing.deadline = trio.current_time() + FLUSH_SECONDS
+                self.close()
+
+    async def _write_lines(self, scope: trio.CancelScope) -> None:
+        with scope:
+            while not self._closing.is_set() or self._lines:
                 await self._arrived.wait()
                 self._arrived = trio.Event()
                 while self._lines:
                     await self._write_some()
-        finally:
-            with trio.move_on_after(FLUSH_SECONDS, shield=True):
-                while self._lines:
-                    await self._write_some()
 
     async def _write_some(self) -> None:
-        """Write a few lines in one call."""
-        size_max = FILE_WRITE_MAX if self._regular else PIPE_WRITE_MAX
-        piece = self._lines.popleft()
-        lines = 1
-        while self._lines and len(piece) + len(self._lines[0]) <= size_max:
-            piece += self._lines.popleft()
-            lines += 1
+        """Write what waits, as much as one write should hold."""
+        pieces = [self._lines.popleft()]
+        size = len(pieces[0])
+        while self._lines and size + len(self._lines[0]) <= WRITE_MAX:
+            size += len(self._lines[0])
+            pieces.append(self._lines.popleft())
         dropped, self.dropped = self.dropped, 0
-        if dropped:
-            piece += self.dropped_line(dropped).encode() + b"\n"
+        told = [self.dropped_line(dropped).encode() + b"\n"] if dropped else []
         try:
-            await self._write(piece)
+            await trio.to_thread.run_sync(
+                write_all,
+                self._fd,
+                b"".join(pieces + told),
+                abandon_on_cancel=True,
+                limiter=self._limiter,
+            )
         except OSError:
-            self.dropped += dropped + lines
-            await trio.lowlevel.checkpoint()
+            self.dropped += dropped + len(pieces)
 
-    async def _write(self, octets: bytes) -> None:
-        while octets:
-            if self._regular:
-                written = await trio.to_thread.run_sync(os.write, self._fd, octets)
-            else:
-                await self._wait_writable()
-                written = os.write(self._fd, octets[:PIPE_WRITE_MAX])
-            octets = octets[written:]
 
-    async def _wait_writable(self) -> None:
+def write_all(fd: int, octets: bytes | bytearray) -> None:
+    """Write all of the octets; wait where others made the descriptor non-blocking.
+
+    BLOCKS.  Raises OSError.
+    """
+    view = memoryview(octets)
+    while view:
         try:
-            await trio.lowlevel.wait_writable(self._fd)
-        except OSError:  # /dev/null and the like: always writable, unknown to epoll
-            await trio.lowlevel.checkpoint()
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            writable = select.poll()  # not select.select, which knows 1024 descriptors
+            writable.register(fd, select.POLLOUT)
+            writable.poll()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import Enum
-from typing import Final
+from typing import Final, assert_never
 
 from snowowl.protocol.actions import NOTHING, Action, Actions, SendPacket
 from snowowl.protocol.events import (
@@ -151,6 +151,8 @@ class Transfer(ABC):
                 )
             case Stopped(kind, message, code):
                 return self._stopped(Outcome(kind, message, code))
+            case _:
+                assert_never(event)
 
     # What the two directions fill in.
 
@@ -222,10 +224,9 @@ class Transfer(ABC):
         self._arm(now)
         return (SendPacket(packet),)
 
+    @abstractmethod
     def _arm(self, now: float) -> None:
-        """Set the deadline from the timer."""
-        del now
-        self.deadline = self._timer.deadline
+        """Set the deadline, from the timer above all."""
 
     def _timer_expired(self, now: float) -> Actions:
         if now < self.deadline or self.deadline == NEVER:

@@ -28,16 +28,21 @@ class SendWindow:
         """
 
     def acknowledged_by(self, number: int) -> int | None:
-        """Return how many blocks in flight an ACK with this number acknowledges.
+        """Return how many blocks that were sent an ACK with this number acknowledges.
 
-        0 means a duplicate of the last ACK, None that no block in flight has the number.
+        0 means a duplicate of the last ACK, None that no block that was sent has the number.
         """
         count = distance(self.base - 1, number, self.rollover)
-        return count if count <= self.next - self.base else None
+        if count <= self.next - self.base:
+            return count
+        # After going back, blocks from before it may still be acknowledged.
+        return count if count <= self.twice - self.base else None
 
     def slide(self, count: int) -> None:
         """Take `count` blocks out of flight."""
         self.base += count
+        if self.next < self.base:  # noqa: PLR1730 - max() takes twice as long, for every ACK
+            self.next = self.base
 
     def rewind(self) -> int:
         """Go back to the base; return how many blocks will be sent again (go-back-N)."""

@@ -87,6 +87,15 @@ class Acceptor:
             for candidate in admitted:
                 self._registry.remove(candidate)
             self._observers.emit(RequestsDropped(len(admitted), "too many requests at once"))
+            return
+        for candidate in admitted:
+            request = candidate.request
+            direction = Direction.READ if isinstance(request, ReadRequest) else Direction.WRITE
+            self._observers.emit(
+                RequestReceived(
+                    candidate.client, direction, request.filename, request.mode, request.options
+                )
+            )
 
     def _judge(self, received: Received, request: Request, now: float) -> Admitted | None:
         peer = received.peer if self._keeps_peer else address.unmapped(received.peer)
@@ -107,12 +116,10 @@ class Acceptor:
         if verdict is not Verdict.START:
             return None
         client = address.text(peer)
-        candidate = Admitted(peer, client, received.local, octets, request, self.endpoint, now)
-        self._registry.add(candidate)
-        direction = Direction.READ if isinstance(request, ReadRequest) else Direction.WRITE
-        self._observers.emit(
-            RequestReceived(client, direction, request.filename, request.mode, request.options)
+        candidate = Admitted(
+            peer, client, received.local, octets, request, self.endpoint, received.peer, now
         )
+        self._registry.add(candidate)
         return candidate
 
     def _malformed(self, received: Received, malformed: MalformedPacket) -> None:

@@ -51,6 +51,7 @@ SUPERSEDED = Stopped(OutcomeKind.SUPERSEDED, "the client asked anew")
 
 _STRAY = encode_error(ErrorCode.UNKNOWN_TID, "unknown transfer ID")
 _REQUESTS = (Opcode.RRQ, Opcode.WRQ)
+_PROGRESS = (Opcode.DATA, Opcode.ACK)
 _HEADERS = data_headers()
 
 RequestHandler = Callable[[Sequence[Received]], None]
@@ -64,6 +65,8 @@ class Exchange:
     ) -> None:
         self.endpoint = endpoint
         self.members: dict[bytes, Member] = {}
+        self.borrowers = 0
+        """Transfers that will join, or have joined: it must not be closed under them."""
         self.scope = trio.CancelScope()
         self._observers = observers
         self._requests = requests
@@ -130,6 +133,8 @@ class Exchange:
         endpoint = self.endpoint
         idle_wakes = 0
         while True:
+            # A task that is about to run does not hear of `close`: the socket may be gone by now.
+            await trio.lowlevel.checkpoint_if_cancelled()
             await endpoint.wait_readable()
             heard = False
             for _ in range(BATCHES_PER_WAKE_MAX):
@@ -162,6 +167,7 @@ class Exchange:
         while True:
             await self._backlogged.wait()
             while self._backlog:
+                await trio.lowlevel.checkpoint_if_cancelled()  # as in `_pump`
                 await self.endpoint.wait_writable()
                 backlog, self._backlog = self._backlog, []
                 self._send(backlog)
@@ -186,7 +192,8 @@ class Exchange:
                 requests.append(received)
             else:
                 self._handle(member, DatagramsReceived(received.data, received.stride, now))
-                if member.contest is not None:
+                # An ERROR is no choice: it is how a client answers what it has not asked for.
+                if member.contest is not None and opcode_of(received.data) in _PROGRESS:
                     member.contest.answered(member)
         if requests and self._requests is not None:
             self._requests(requests)
@@ -197,7 +204,7 @@ class Exchange:
         An ERROR is never answered, nor is noise.  Where requests come in too, not even these are:
         a stray packet on the listening port is dropped silently (rule R8).
         """
-        if opcode_of(received.data) in (Opcode.DATA, Opcode.ACK):
+        if opcode_of(received.data) in _PROGRESS:
             self._outbox.append(Transmit(received.peer, [_STRAY], len(_STRAY), 1))
 
     def _expire(self, now: float) -> None:
@@ -216,11 +223,18 @@ class Exchange:
 
     def _handle(self, member: Member, event: Event) -> None:
         """Hand an event to a transfer.  A bug in one transfer ends that one only."""
+        if member.broken:
+            return
         try:
             self._carry_out(member, member.transfer.handle(event))
         except Exception:  # noqa: BLE001 - see above; Cancelled is not an Exception
             self._observers.emit(InternalError("exchange", traceback.format_exc()))
-            self._carry_out(member, member.transfer.handle(_BROKEN))
+            try:
+                self._carry_out(member, member.transfer.handle(_BROKEN))
+            except Exception:  # noqa: BLE001 - not even that: its task must do without it
+                member.broken = True
+                self.leave(member)
+                member.wake()
 
     def _carry_out(self, member: Member, actions: Actions) -> None:
         for action in actions:

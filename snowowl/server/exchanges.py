@@ -78,7 +78,12 @@ class Exchanges:
             finally:
                 exchange.close()
         else:
-            yield self._share(admitted)
+            exchange = self._share(admitted)
+            exchange.borrowers += 1
+            try:
+                yield exchange
+            finally:
+                exchange.borrowers -= 1
 
     def close(self) -> None:
         """Close every shared exchange."""
@@ -106,10 +111,17 @@ class Exchanges:
         if pool is None:
             self._make_room()
             pool = self._pools[key] = _Pool()
-        exchange = self._free(pool, admitted.peer)
+        last = self._last.get(admitted.peer)
+        exchange = _free(pool, admitted.peer, last)
         if exchange is None and len(pool.exchanges) < SHARED_PER_ADDRESS:
-            exchange = self._open(admitted)
-            pool.exchanges.append(exchange)
+            try:
+                exchange = self._open(admitted)
+                pool.exchanges.append(exchange)
+            except OSError:  # a short port_range, or no descriptors
+                if not pool.exchanges:
+                    raise
+        if exchange is None:  # the same one twice is better than none
+            exchange = _free(pool, admitted.peer, None)
         if exchange is None:  # the peer has a transfer in each: the oldest gives way
             exchange = pool.exchanges[pool.turn % len(pool.exchanges)]
         pool.turn += 1
@@ -118,26 +130,26 @@ class Exchanges:
         self._last[admitted.peer] = exchange
         return exchange
 
-    def _free(self, pool: _Pool, peer: bytes) -> Exchange | None:
-        """Return the next exchange in turn that the peer neither uses nor used last."""
-        last = self._last.get(peer)
-        count = len(pool.exchanges)
-        for step in range(count):
-            exchange = pool.exchanges[(pool.turn + step) % count]
-            if exchange is not last and peer not in exchange.members:
-                return exchange
-        return None
-
     def _make_room(self) -> None:
         """Close the sockets of a local address that nobody uses, if there are too many."""
         if len(self._pools) < LOCAL_ADDRESSES_MAX:
             return
         for key, pool in self._pools.items():
-            if not any(exchange.members for exchange in pool.exchanges):
+            if not any(exchange.borrowers for exchange in pool.exchanges):
                 for exchange in pool.exchanges:
                     exchange.close()
                 del self._pools[key]
                 return
+
+
+def _free(pool: _Pool, peer: bytes, last: Exchange | None) -> Exchange | None:
+    """Return the next exchange in turn that the peer neither uses nor used last."""
+    count = len(pool.exchanges)
+    for step in range(count):
+        exchange = pool.exchanges[(pool.turn + step) % count]
+        if exchange is not last and peer not in exchange.members:
+            return exchange
+    return None
 
 
 def _host_only(local: LocalAddress | None) -> LocalAddress | None:

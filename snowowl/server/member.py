@@ -11,11 +11,13 @@ from typing import Protocol
 
 import trio
 
+from snowowl.content.errors import ContentError
 from snowowl.content.source import Source
 from snowowl.datagram.interface import LocalAddress
 from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.sending import Sending
 from snowowl.wire.codec import Buffer
+from snowowl.wire.constants import ErrorCode
 
 
 class Sink(Protocol):
@@ -42,6 +44,7 @@ class Member:
     __slots__ = (
         "_changed",
         "alarm",
+        "broken",
         "commit_wanted",
         "contest",
         "detail",
@@ -75,6 +78,8 @@ class Member:
         self.load_wanted: tuple[int, int] | None = None
         """Offset and length of content that must be loaded before DATA can go out."""
         self.commit_wanted = False
+        self.broken = False
+        """The machine failed twice, and must not be used any more."""
         self.paused = False
         """The sink is full and the transfer was told."""
         self.detail = ""
@@ -90,6 +95,11 @@ class Member:
         self._changed.set()
 
     async def changed(self) -> None:
-        """Wait until there is something for the transfer's task."""
+        """Wait until there is something for the transfer's task.
+
+        Raises ContentError if the machine is broken, as it cannot end the transfer itself.
+        """
         await self._changed.wait()
         self._changed = trio.Event()
+        if self.broken:
+            raise ContentError(ErrorCode.NOT_DEFINED, "internal error")

@@ -25,24 +25,29 @@ class Admitted:
     request: Request
     endpoint: Endpoint
     """Where it came in."""
+    origin: bytes
+    """The peer as that endpoint names it: a dual-stack one has mapped IPv4 addresses."""
     since: float
     exchange: Exchange | None = None
     member: Member | None = None
     """Set once its transfer has begun."""
-    follows: Admitted | None = None
-    """The same peer's request before this one, if it had not ended, until this one's begins."""
+
+    @property
+    def running(self) -> bool:
+        """Its transfer has begun and has no outcome yet."""
+        return self.member is not None and self.member.transfer.outcome is None
 
     def answer(self, packet: bytes) -> None:
         """Answer from where the request came in: for when there is no exchange."""
-        transmit = Transmit(self.peer, [packet], len(packet), 1, self.local)
+        transmit = Transmit(self.origin, [packet], len(packet), 1, self.local)
         self.endpoint.send([transmit])
 
 
 class Registry:
-    """All requests that are admitted and not ended, and for each peer the newest."""
+    """All requests that are admitted and not ended, and those of each peer by age."""
 
     def __init__(self) -> None:
-        self._newest: dict[bytes, Admitted] = {}
+        self._of_peer: dict[bytes, list[Admitted]] = {}
         self._active: set[Admitted] = set()
         self._unsettled: set[Admitted] = set()
         self._settled = trio.Event()
@@ -52,21 +57,35 @@ class Registry:
 
     def standing(self, peer: bytes) -> Admitted | None:
         """Return the newest request of a peer that has not ended."""
-        return self._newest.get(peer)
+        requests = self._of_peer.get(peer)
+        return requests[-1] if requests else None
+
+    def rival(self, admitted: Admitted) -> Admitted | None:
+        """Return the newest request of the same peer, but for this one, that is running."""
+        for other in reversed(self._of_peer[admitted.peer]):
+            if other is not admitted and other.running:
+                return other
+        return None
+
+    def is_outdated(self, admitted: Admitted) -> bool:
+        """Say whether a newer request of the same peer has begun before this one could."""
+        requests = self._of_peer[admitted.peer]
+        return any(newer.member for newer in requests[requests.index(admitted) + 1 :])
 
     def add(self, admitted: Admitted) -> None:
         """Take in a request."""
-        admitted.follows = self._newest.get(admitted.peer)
-        self._newest[admitted.peer] = admitted
+        self._of_peer.setdefault(admitted.peer, []).append(admitted)
         self._active.add(admitted)
         self._unsettled.add(admitted)
 
     def remove(self, admitted: Admitted) -> None:
         """Forget a request.  Idempotent."""
-        self._active.discard(admitted)
-        admitted.follows = None
-        if self._newest.get(admitted.peer) is admitted:
-            del self._newest[admitted.peer]
+        if admitted in self._active:
+            self._active.remove(admitted)
+            requests = self._of_peer[admitted.peer]
+            requests.remove(admitted)
+            if not requests:
+                del self._of_peer[admitted.peer]
         self.settle(admitted)
 
     @property
@@ -122,9 +141,9 @@ class Contest:
 
 
 def contend(old: Admitted, new: Admitted) -> None:
-    """Let a new transfer contend with the standing one of the same peer, or end that one."""
-    if old.member is None or old.exchange is None or old.member.transfer.outcome is not None:
-        return
+    """Let a new transfer contend with the running one of the same peer, or end that one."""
+    assert old.member is not None
+    assert old.exchange is not None
     if old.member.contest is not None:
         old.member.contest.answered(old.member)
     if old.member.transfer.answered and old.exchange is not new.exchange:

@@ -12,7 +12,7 @@ No task outlives `serve`, and no socket.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import trio
 
@@ -114,11 +114,20 @@ async def serve(
 
 
 async def _dispatch(batches: Batches, service: Service, transfers: trio.Nursery) -> None:
-    """Start a task for each admitted request, until the acceptors have gone."""
+    """Start a task for each admitted request, until the acceptors have gone.
+
+    Cancelled, it abandons the requests that nobody will come for.
+    """
     with batches:
-        async for batch in batches:
-            for admitted in batch:
-                transfers.start_soon(service.serve, admitted)
+        try:
+            async for batch in batches:
+                for admitted in batch:
+                    transfers.start_soon(service.serve, admitted)
+        finally:
+            with suppress(trio.WouldBlock, trio.EndOfChannel):
+                while True:
+                    for admitted in batches.receive_nowait():
+                        service.abandon(admitted)
 
 
 def _share_endpoint(

@@ -24,7 +24,7 @@ from snowowl.protocol.events import ContentCommitted, ContentFailed, ContentRead
 from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.protocol.read import ReadTransfer
 from snowowl.protocol.write import WriteTransfer
-from snowowl.server.exchange import Exchange
+from snowowl.server.exchange import SUPERSEDED, Exchange
 from snowowl.server.exchanges import Exchanges
 from snowowl.server.member import Member
 from snowowl.server.policies import Policies
@@ -37,8 +37,11 @@ from snowowl.wire.packets import Mode, ReadRequest, WriteRequest
 FLUSH_SIZE: Final = 256 * 1024
 """Octets of an upload that are worth a trip to a thread (about 100 us)."""
 
+_OUTDATED = Outcome(OutcomeKind.SUPERSEDED, SUPERSEDED.message)
 _BROKEN = ContentFailed(ErrorCode.NOT_DEFINED, "internal error")
+_BROKEN_PACKET = encode_error(_BROKEN.code, _BROKEN.message)
 _SHUTDOWN = Stopped(OutcomeKind.STOPPED, "server is shutting down", ErrorCode.NOT_DEFINED)
+_SHUTDOWN_PACKET = encode_error(ErrorCode.NOT_DEFINED, _SHUTDOWN.message)
 
 
 @attrs.define
@@ -67,6 +70,13 @@ class Service:
             self.registry.remove(admitted)
             report.finish(Outcome(OutcomeKind.STOPPED, _SHUTDOWN.message), "")
 
+    def abandon(self, admitted: Admitted) -> None:
+        """Tell the peer of a request for which there is no time any more."""
+        admitted.answer(_SHUTDOWN_PACKET)
+        report = _Report(self.observers, self.registry, admitted)
+        report.finish(Outcome(OutcomeKind.STOPPED, _SHUTDOWN.message, _SHUTDOWN.code), "")
+        self.registry.remove(admitted)
+
     async def _serve(self, admitted: Admitted, report: _Report) -> None:
         request = admitted.request
         with ExitStack() as stack:
@@ -90,9 +100,15 @@ class Service:
                 packet = encode_error(error.code, error.message)
                 exchange.send_packet(admitted.peer, packet, admitted.local)
                 raise
+            except trio.Cancelled:
+                if admitted.member is None:  # else `_leave` tells the peer
+                    exchange.send_packet(admitted.peer, _SHUTDOWN_PACKET, admitted.local)
+                raise
             except Exception:
                 if admitted.member is not None:
                     exchange.deliver(admitted.member, _BROKEN)
+                else:
+                    exchange.send_packet(admitted.peer, _BROKEN_PACKET, admitted.local)
                 raise
 
     async def _read(
@@ -108,7 +124,9 @@ class Service:
             transfer = ReadTransfer(request, policy, source.size)
             self._warn_of_rollover(admitted, transfer)
             member = Member(admitted.peer, transfer, local=admitted.local, source=source)
-            self._join(admitted, exchange, member)
+            if not self._join(admitted, exchange, member):
+                report.finish(_OUTDATED, "")
+                return
             while transfer.outcome is None:
                 await member.changed()
                 if member.load_wanted is not None:
@@ -147,16 +165,29 @@ class Service:
         ) as sink:
             transfer = WriteTransfer(request, self.policies.for_local(admitted.local))
             member = Member(admitted.peer, transfer, local=admitted.local, sink=sink)
-            self._join(admitted, exchange, member)
-            while not transfer.finished:
-                await member.changed()
-                if member.commit_wanted:
-                    member.commit_wanted = False
+            if not self._join(admitted, exchange, member):
+                report.finish(_OUTDATED, "")
+                return
+            try:
+                await self._take_in(exchange, member, sink, report)
+            finally:
+                # Cancelled between the last block and its commit: all octets are here, and the
+                # machine counts on them being kept.
+                if member.commit_wanted and not member.broken:
                     await self._commit(exchange, member, sink)
-                elif transfer.outcome is None and (member.paused or sink.pending >= FLUSH_SIZE):
-                    await self._flush(exchange, member, sink)
-                if transfer.outcome is not None:
-                    report.finish(transfer.outcome, member.detail)
+
+    async def _take_in(
+        self, exchange: Exchange, member: Member, sink: Sink, report: _Report
+    ) -> None:
+        transfer = member.transfer
+        while not transfer.finished:
+            await member.changed()
+            if member.commit_wanted:
+                await self._commit(exchange, member, sink)
+            elif transfer.outcome is None and (member.paused or sink.pending >= FLUSH_SIZE):
+                await self._flush(exchange, member, sink)
+            if transfer.outcome is not None:
+                report.finish(transfer.outcome, member.detail)
 
     async def _flush(self, exchange: Exchange, member: Member, sink: Sink) -> None:
         try:
@@ -174,6 +205,7 @@ class Service:
 
         Shielded: once it has begun, the file will be there, and the client must be told so.
         """
+        member.commit_wanted = False
         event: ContentCommitted | ContentFailed
         with trio.CancelScope(shield=True):
             try:
@@ -184,12 +216,16 @@ class Service:
                 event = ContentFailed(error.code, error.message)
         exchange.deliver(member, event)
 
-    def _join(self, admitted: Admitted, exchange: Exchange, member: Member) -> None:
+    def _join(self, admitted: Admitted, exchange: Exchange, member: Member) -> bool:
+        """Begin a transfer; False if its peer has gone on to another one meanwhile."""
+        if self.registry.is_outdated(admitted):
+            return False
         admitted.exchange, admitted.member = exchange, member
-        if admitted.follows is not None:
-            contend(admitted.follows, admitted)
-            admitted.follows = None
+        rival = self.registry.rival(admitted)
+        if rival is not None:
+            contend(rival, admitted)
         exchange.join(member)
+        return True
 
     def _leave(self, admitted: Admitted, exchange: Exchange) -> None:
         """Take a transfer out of its exchange, whichever way its task ends."""

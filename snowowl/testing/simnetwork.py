@@ -26,56 +26,19 @@ import trio
 
 from snowowl.datagram import address
 from snowowl.datagram.interface import Counters, LocalAddress, Received, Transmit, Unsent
+from snowowl.testing.link import Datagram, Link
 
 BATCH_MAX: Final = 32
 """Datagrams that one `receive` returns, as the system's endpoints do."""
 
-HOSTS: Final = {socket.AF_INET: "192.0.2.200", socket.AF_INET6: "2001:db8::200"}
+HOSTS: Final[dict[int, str]] = {socket.AF_INET: "192.0.2.200", socket.AF_INET6: "2001:db8::200"}
 """Where what is bound to no address sends from (RFC 5737, RFC 3849: for documentation)."""
 
-_HEADERS: Final = {socket.AF_INET: 20 + 8, socket.AF_INET6: 40 + 8}
-_WILDCARDS: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - no socket
+_HEADERS: Final[dict[int, int]] = {socket.AF_INET: 20 + 8, socket.AF_INET6: 40 + 8}
+_WILDCARDS: Final[dict[int, str]] = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - no socket
 _EPHEMERAL: Final = (49152, 65535)  # RFC 6335 section 6
 _INTERFACE: Final = 1
-
-
-@attrs.frozen(kw_only=True)
-class Link:
-    """What happens to datagrams on their way; probabilities from 0 to 1, for each one anew."""
-
-    loss: float = 0.0
-    duplication: float = 0.0
-    reordering: float = 0.0
-    """The probability of being late, and so of arriving behind what was sent later."""
-    delay_seconds: float = 0.001
-    late_seconds: float = 0.005
-    mtu: int = 1500
-    """Octets of the largest IP packet."""
-    fragments: bool = False
-    """What is larger than the MTU arrives all the same."""
-
-    def delays(self, draws: random.Random, size: int) -> tuple[float, ...]:
-        """Return after how many seconds each copy of a packet arrives; none if it is lost."""
-        lost, doubled = draws.random() < self.loss, draws.random() < self.duplication
-        if lost or (size > self.mtu and not self.fragments):
-            return ()
-        return tuple(self._delay(draws) for _ in range(2 if doubled else 1))
-
-    def _delay(self, draws: random.Random) -> float:
-        late = draws.random() < self.reordering
-        return self.delay_seconds + (draws.uniform(0, self.late_seconds) if late else 0.0)
-
-
-@attrs.frozen
-class Datagram:
-    """One datagram that was sent.  Addresses are socket addresses, never IPv4-mapped ones."""
-
-    sent_at: float
-    source: bytes
-    target: bytes
-    octets: bytes
-    arrivals: tuple[float, ...]
-    """When each copy arrives; none if it was lost."""
+_REPORTED: Final = (errno.EAGAIN, errno.EFAULT, errno.EMSGSIZE)
 
 
 RefuseSend = Callable[[Datagram], int | None]
@@ -203,24 +166,174 @@ class SimEndpoint:
             return None
         peer = address.unmapped(transmit.peer)
         reason = self._network.carry(self._source(peer, transmit.source), peer, octets)
-        self.counters.datagrams_sent += reason is None
-        if reason in (errno.EAGAIN, errno.EFAULT, errno.EMSGSIZE):
+        if reason in _REPORTED:
             return reason
-        self.counters.datagrams_lost += reason is not None
+        if reason is None:
+            self.counters.datagrams_sent += 1
+        else:
+            self.counters.datagrams_lost += 1
         return None
 
     def _source(self, peer: bytes, source: LocalAddress | None) -> bytes:
+        """Return where a datagram for this peer comes from."""
         family, port = address.family_of(peer), address.port_of(self.address)
         if any(address.host_octets(self.address)):
             return self.address
-        if source is not None and source.packed and self.listening:
-            return address.pack((socket.inet_ntop(family, source.packed), port, 0, 0)[: _arity(family)])
-        return socket_address(HOSTS[socket.AddressFamily(family)], port)
+        if self.listening and source is not None and source.packed:
+            return socket_address(socket.inet_ntop(family, source.packed), port)
+        return socket_address(HOSTS[family], port)
 
     def _shown(self, peer: bytes) -> bytes:
         if self.dual and address.family_of(peer) == socket.AF_INET:
-            return address.pack((f"::ffff:{address.host_text(peer)}", address.port_of(peer), 0, 0))
+            return socket_address(f"::ffff:{address.host_text(peer)}", address.port_of(peer))
         return peer
 
     def _told(self, target: bytes) -> LocalAddress | None:
         return LocalAddress(address.host_octets(target), _INTERFACE) if self.listening else None
+
+
+class SimNetwork:
+    """Every endpoint, and every datagram in flight.
+
+    Its attributes are knobs, to be turned at any time.  To have links that differ by source and
+    target, override `link_between`.
+    """
+
+    def __init__(self, seed: int = 0, link: Link | None = None, *, coalesces: bool = False) -> None:
+        self.link = link or Link()
+        self.coalesces = coalesces
+        """Datagrams of one peer and size that arrive together come as one `Received` (GRO)."""
+        self.blocked_seconds = 0.01
+        """How long an endpoint stays unwritable after EAGAIN."""
+        self.refuse_send: RefuseSend | None = None
+        self.refuse_open: RefuseOpen | None = None
+        self.datagrams: list[Datagram] = []
+        """All that were sent, lost ones too, in order."""
+        self.endpoints: dict[bytes, SimEndpoint] = {}
+        """Those that are open, by the address that they are bound to."""
+        self._random = random.Random(seed)  # noqa: S311 - a simulation
+        self._numbers = itertools.count()
+
+    # What `snowowl.datagram.interface.Network` asks for.
+
+    def listen(self, host: str, port: int) -> SimEndpoint:
+        """Open an endpoint for requests; an empty host means every address.  Raises OSError."""
+        bound = socket_address(host or "::", port or self._free_port(host or "::", None))
+        return self._add(bound, dual=not host, listening=True)
+
+    def open(
+        self, family: int, local: LocalAddress | None, port_range: tuple[int, int] | None
+    ) -> SimEndpoint:
+        """Open an endpoint on a free port.  Raises OSError."""
+        reason = self.refuse_open(family, local) if self.refuse_open is not None else None
+        if reason is not None:
+            raise OSError(reason, os.strerror(reason))
+        packed = b"" if local is None else local.packed
+        host = socket.inet_ntop(family, packed) if packed else _WILDCARDS[family]
+        return self.bind(host, self._free_port(host, port_range))
+
+    def mtu(self, local: LocalAddress | None) -> int:
+        """Return the MTU in octets."""
+        del local
+        return self.link.mtu
+
+    # What tests ask for beside it.
+
+    def bind(self, host: str, port: int) -> SimEndpoint:
+        """Open an endpoint at a literal address: a peer that is played by hand.  Raises OSError."""
+        return self._add(socket_address(host, port), dual=False, listening=False)
+
+    def link_between(self, source: bytes, target: bytes) -> Link:
+        """Return the link from one socket address to another."""
+        del source, target
+        return self.link
+
+    # For the endpoints.
+
+    def carry(self, source: bytes, target: bytes, octets: bytes) -> int | None:
+        """Take a datagram on its way; return the errno if the kernel refuses it."""
+        now = trio.current_time()
+        datagram = Datagram(now, source, target, octets, ())
+        reason = self.refuse_send(datagram) if self.refuse_send is not None else None
+        if reason is not None:
+            return reason
+        size = len(octets) + _HEADERS[address.family_of(target)]
+        delays = self.link_between(source, target).delays(self._random, size)
+        arrivals = tuple(now + delay for delay in delays)
+        self.datagrams.append(attrs.evolve(datagram, arrivals=arrivals))
+        receiver = self._endpoint_at(target)
+        for at in arrivals:
+            arrival = _Arrival(at, next(self._numbers), source, target, octets)
+            if receiver is not None:
+                receiver.arrive(arrival)
+            else:
+                self._report_closed(arrival)
+        return None
+
+    def forget(self, endpoint: SimEndpoint, inbox: Sequence[_Arrival]) -> None:
+        """Drop an endpoint; the senders of what is still on its way to it learn that it is closed."""
+        del self.endpoints[endpoint.address]
+        for arrival in sorted(inbox):
+            if arrival.at > trio.current_time() and arrival.octets is not None:
+                self._report_closed(arrival)
+
+    def _report_closed(self, arrival: _Arrival) -> None:
+        """Send the ICMP message "port unreachable" to who sent to a closed port."""
+        sender = self._endpoint_at(arrival.peer)
+        if sender is not None:
+            link = self.link_between(arrival.target, arrival.peer)
+            at, number = arrival.at + link.delay_seconds, next(self._numbers)
+            sender.arrive(_Arrival(at, number, arrival.target, arrival.peer, None))
+
+    def _endpoint_at(self, target: bytes) -> SimEndpoint | None:
+        """Return who receives what is sent to an address: rather an endpoint of this very host."""
+        family, port = address.family_of(target), address.port_of(target)
+        endpoint = self.endpoints.get(target)
+        if endpoint is None:
+            endpoint = self.endpoints.get(socket_address(_WILDCARDS[family], port))
+        if endpoint is None and family == socket.AF_INET:
+            endpoint = self.endpoints.get(socket_address("::", port))
+            return endpoint if endpoint is not None and endpoint.dual else None
+        return endpoint
+
+    def _free_port(self, host: str, port_range: tuple[int, int] | None) -> int:
+        """Return a random free port.  Raises OSError with EADDRINUSE if there is none."""
+        first, last = port_range or _EPHEMERAL
+        count = last - first + 1
+        start = self._random.randrange(count)
+        for step in range(count):
+            port = first + (start + step) % count
+            if socket_address(host, port) not in self.endpoints:
+                return port
+        raise OSError(errno.EADDRINUSE, f"no free port in {first}:{last}")
+
+    def _add(self, bound: bytes, *, dual: bool, listening: bool) -> SimEndpoint:
+        if bound in self.endpoints:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        endpoint = SimEndpoint(self, bound, dual=dual, listening=listening)
+        self.endpoints[bound] = endpoint
+        return endpoint
+
+
+def socket_address(host: str, port: int) -> bytes:
+    """Return the octets of a literal address and a port.  Raises ValueError."""
+    return address.pack((host, port, 0, 0) if ":" in host else (host, port))
+
+
+def _continues(last: tuple[bytes, bytes, list[bytes]], arrival: _Arrival) -> bool:
+    """Say whether the kernel would join a datagram to those before it."""
+    peer, target, datagrams = last
+    stride = len(datagrams[0])
+    return (
+        (peer, target) == (arrival.peer, arrival.target)
+        and all(len(datagram) == stride for datagram in datagrams)
+        and 0 < len(arrival.octets or b"") <= stride
+    )
+
+
+def _rest(transmit: Transmit, sent: int) -> Transmit:
+    """Return what of a transmit is left when the first datagrams have gone out."""
+    each = len(transmit.buffers) // transmit.count
+    return attrs.evolve(
+        transmit, buffers=transmit.buffers[sent * each :], count=transmit.count - sent
+    )

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from snowowl.content.beneath import Root, Strategy
+from snowowl.content.names import NameRules
+from snowowl.content.store import Store, WritePolicy
 
 Unprivileged = Callable[[], AbstractContextManager[None]]
 
@@ -129,3 +131,37 @@ def unprivileged() -> Unprivileged:
             os.seteuid(0)
 
     return as_nobody
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """What a store serves: one of each kind of file."""
+    top = tmp_path / "root"
+    (top / "dir").mkdir(parents=True)
+    (top / "small").write_bytes(b"small\n")
+    (top / "empty").touch()
+    (top / "large").write_bytes(b"line\n" * 40_000)
+    (top / "link").symlink_to("large")
+    (top / "out").symlink_to("../secret")
+    (tmp_path / "secret").write_bytes(b"of a size that no other file has")
+    os.mkfifo(top / "fifo")
+    return top
+
+
+@pytest.fixture
+def quick(root: Path) -> Iterator[Store]:
+    """A store on the best that there is."""
+    store = Store(root, rules=NameRules(), policy=WritePolicy(enabled=True))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def cached(quick: Store, root: Path) -> Store:
+    """A store of which open_now knows the names already."""
+    for path in root.iterdir():
+        path.lstat()
+    for _ in range(100):  # any rename on the machine may make the kernel say: not now
+        if quick.open_now(b"empty", netascii=False) and quick.open_now(b"small", netascii=False):
+            return quick
+    pytest.skip("no RESOLVE_CACHED or RWF_NOWAIT here")

@@ -49,6 +49,23 @@ def test_a_file_that_gets_its_old_mtime_back_is_another_version(tmp_path: Path) 
     assert identity(path.stat()) != identity(before)
 
 
+# Reading
+
+
+@pytest.mark.parametrize("has_pread", [False, True])
+def test_reading_goes_on_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_pread: bool
+) -> None:
+    if not has_pread:  # as on Windows
+        monkeypatch.delattr("os.pread")
+    (tmp_path / "file").write_bytes(b"0123456789")
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    assert read_at(fd, 4, 3) == b"3456"
+    assert read_at(fd, 100, 8) == b"89"
+    assert read_at(fd, 100, 10) == b""
+    os.close(fd)
+
+
 # Small files
 
 

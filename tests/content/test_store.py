@@ -17,32 +17,18 @@ from snowowl.content import store as store_module
 from snowowl.content.beneath import Strategy
 from snowowl.content.errors import ContentError
 from snowowl.content.files import SMALL_MAX
-from snowowl.content.mapped import FileSource, MappedFile
+from snowowl.content.mapped import MappedFile
 from snowowl.content.names import NameRules
-from snowowl.content.source import BytesSource, Source
+from snowowl.content.source import Source
 from snowowl.content.store import Store, WritePolicy
 from snowowl.content.temporary import Kind
-from snowowl.content.text import NetasciiSource, TextIndex
+from snowowl.content.text import TextIndex
 from snowowl.wire import netascii
 from snowowl.wire.constants import ErrorCode
 
 UPLOADS = WritePolicy(enabled=True)
 LARGE = b"line\n" * 40_000
 SECRET = b"of a size that no other file has"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    top = tmp_path / "root"
-    (top / "dir").mkdir(parents=True)
-    (top / "small").write_bytes(b"small\n")
-    (top / "empty").touch()
-    (top / "large").write_bytes(LARGE)
-    (top / "link").symlink_to("large")
-    (top / "out").symlink_to("../secret")
-    (tmp_path / "secret").write_bytes(SECRET)
-    os.mkfifo(top / "fifo")
-    return top
 
 
 @pytest.fixture(params=["openat2", "walk", "portable"])
@@ -54,24 +40,6 @@ def store(request: pytest.FixtureRequest, root: Path) -> Iterator[Store]:
         pytest.skip(f"no {chosen} here")
     yield store
     store.close()
-
-
-@pytest.fixture
-def quick(root: Path) -> Iterator[Store]:
-    """A store on the best that there is."""
-    store = Store(root, rules=NameRules(), policy=UPLOADS)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def cached(quick: Store, root: Path) -> Store:
-    """A store of which open_now knows the names already."""
-    for path in root.iterdir():
-        path.lstat()
-    if quick.open_now(b"empty", netascii=False) is None:
-        pytest.skip("no RESOLVE_CACHED or RWF_NOWAIT here")
-    return quick
 
 
 def send(view: memoryview) -> bytes:
@@ -178,53 +146,6 @@ async def test_whatever_the_octets_opening_ends_as_documented(
         return
     assert source.size != len(SECRET)
     source.close()
-
-
-# Without a thread
-
-
-async def test_what_is_cached_is_opened_at_once(cached: Store) -> None:
-    for name, kind in ((b"small", BytesSource), (b"large", FileSource)):
-        source = cached.open_now(name, netascii=False)
-        assert isinstance(source, kind)
-        source.close()
-
-
-async def test_text_is_opened_at_once_when_it_was_counted(cached: Store) -> None:
-    assert cached.open_now(b"large", netascii=True) is None
-    first = await cached.open(b"large", netascii=True)
-    again = cached.open_now(b"large", netascii=True)
-    assert isinstance(again, NetasciiSource)
-    assert again.size == first.size
-    first.close()
-    again.close()
-    small = cached.open_now(b"small", netascii=True)
-    assert small is not None
-    assert whole(small) == b"small\r\n"
-
-
-@pytest.mark.rule("R12")
-async def test_a_name_known_to_be_missing_is_refused_at_once(cached: Store) -> None:
-    # GRUB and PXELINUX ask for about nine missing files in a row.
-    with pytest.raises(ContentError):
-        await cached.open(b"missing", netascii=False)
-    with pytest.raises(ContentError) as caught:
-        cached.open_now(b"missing", netascii=False)
-    assert caught.value.code is ErrorCode.FILE_NOT_FOUND
-
-
-async def test_what_waits_for_a_disk_is_left_to_a_thread(
-    cached: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_module, "read_small_now", lambda fd, key: None)
-    assert cached.open_now(b"small", netascii=False) is None
-    assert whole(await cached.open(b"small", netascii=False)) == b"small\n"
-
-
-async def test_without_openat2_nothing_is_opened_at_once(root: Path) -> None:
-    store = Store(root, rules=NameRules(), policy=UPLOADS, strategy="walk")
-    assert store.open_now(b"small", netascii=False) is None
-    store.close()
 
 
 # Sharing

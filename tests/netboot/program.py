@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 _PAINT = re.compile(r"\x1b\[[0-9;=?]*[A-Za-z]|\x1b[^\[]|[\r\b\0]")
 _PAINT_BEGUN = re.compile(r"\x1b(?:\[[0-9;=?]*)?\Z")
 _LINES_SHOWN = 40
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 1.0
 
 
 class ConsoleTimeoutError(AssertionError):
@@ -83,12 +83,12 @@ class Program:
 
     def stop(self) -> None:
         """End the process by its id, wait for it, and close its pipes."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+        # snowowl drains at the first SIGTERM and stops at the second.
+        for end in (self._process.terminate, self._process.terminate, self._process.kill):
+            if self._process.poll() is None:
+                end()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_STOP_SECONDS)
         self._process.wait()
         self._reader.join(_STOP_SECONDS)
         for pipe in (self._process.stdin, self._process.stdout):

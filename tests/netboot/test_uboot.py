@@ -25,10 +25,10 @@ def _oack(*options: tuple[str, str]) -> bytes:
 
 
 @pytest.mark.parametrize("blksize", [512, 1468])
-@pytest.mark.parametrize("windowsize", [1, 8, 64])
+@pytest.mark.parametrize("windowsize", [1, 8, 28])
 def test_every_size_arrives_whole(tmp_path: Path, blksize: int, windowsize: int) -> None:
     around_blocks = (0, 1, blksize - 1, blksize, blksize + 1)
-    around_windows = (8 * blksize, 8 * blksize + 1, 64 * blksize)
+    around_windows = (8 * blksize, 8 * blksize + 1, 28 * blksize)
     sizes = (*around_blocks, *around_windows, 3_000_017)
     checksums = {size: random_file(tmp_path, f"f{size}", size) for size in sizes}
 
@@ -132,24 +132,36 @@ def test_interrupted_board_starts_again_at_once(tmp_path: Path) -> None:
 
 
 def test_boards_boot_side_by_side(tmp_path: Path) -> None:
-    checksum = random_file(tmp_path, "kernel", 3_000_017)
+    checksum = random_file(tmp_path, "rootfs", 20_000_003)
+    with netboot_lab(tmp_path) as lab, lab.machine(uboot_arm64()) as one:
+        board = UBootPrompt(one)
+        with lab.machine(uboot_arm64()) as other:
+            other_board = UBootPrompt(other, address="192.168.77.21")
+            for console in (one, other):
+                console.send(f"tftpboot {LOAD_ADDRESS:#x} rootfs\n")
+            for console in (one, other):
+                console.expect(r"^Bytes transferred = 20000003 (?:.*\n)*?=> ", 60)
+            for summing in (board, other_board):
+                summed = summing.run(f"crc32 {LOAD_ADDRESS:#x} ${{filesize}}")
+                assert f"==> {checksum:08x}" in summed
+
+
+@pytest.mark.skipif(server_name() != "snowowl", reason="sets an option of snowowl")
+def test_windows_can_be_bounded_for_cards_with_few_buffers(tmp_path: Path) -> None:
+    # 32 buffers has U-Boot's virtio driver, and it never tells QEMU that it gave one back: a burst
+    # of more makes the card deaf, even to ARP, until its next command. No sending again helps.
+    root, file = tmp_path / "root", tmp_path / "owl.toml"
+    root.mkdir()
+    checksum = random_file(root, "kernel", 3_000_017)
+    file.write_text("[protocol]\nwindowsize_max = 16\n", encoding="ascii")
     with (
-        netboot_lab(tmp_path) as lab,
-        lab.machine(uboot_arm64()) as one,
-        lab.machine(uboot_arm64()) as other,
+        netboot_lab(root, serve_options=("--config", str(file))) as lab,
+        lab.machine(uboot_arm64()) as console,
     ):
-        boards = [
-            UBootPrompt(console, address=f"192.168.77.{20 + number}")
-            for number, console in enumerate((one, other))
-        ]
-        for console in (one, other):
-            console.send(f"tftpboot {LOAD_ADDRESS:#x} kernel\n")
-        for console in (one, other):
-            console.expect(r"^Bytes transferred = 3000017 ", 30)
-            console.expect(r"^=> ", 10)
-        for board in boards:
-            summed = board.run(f"crc32 {LOAD_ADDRESS:#x} ${{filesize}}")
-            assert f"==> {checksum:08x}" in summed
+        board = UBootPrompt(console)
+        board.tune(blksize=1468, windowsize=64)
+        assert board.fetch("kernel") == (3_000_017, checksum)
+        assert lab.answer("kernel").payload.endswith(b"windowsize\x0016\0")
 
 
 @needs("nft")
@@ -168,3 +180,37 @@ def test_window_goes_on_at_once_from_a_gap(tmp_path: Path, block: int) -> None:
         seconds = time.monotonic() - begun
 
     assert seconds < (2 * _BLOCK_TIMEOUT_SECONDS if at_the_end else 2)
+
+
+def _no_tftpput() -> bool:
+    return b"tftpput" not in Path(UBOOT).read_bytes() if Path(UBOOT).exists() else True
+
+
+@pytest.mark.skipif(_no_tftpput(), reason=f"{UBOOT} has no tftpput: see machines.UBOOT")
+@pytest.mark.skipif(server_name() != "snowowl", reason="the stand-ins take no uploads here")
+@pytest.mark.parametrize("blksize", [512, 1468])
+def test_uploads_are_there_when_the_board_says_so(tmp_path: Path, blksize: int) -> None:
+    sizes = (1, blksize - 1, blksize, blksize + 1, 700_001)
+    random_file(tmp_path, "memory", max(sizes))
+    memory = (tmp_path / "memory").read_bytes()
+    with (
+        netboot_lab(tmp_path, serve_options=("--writable",)) as lab,
+        lab.machine(uboot_arm64()) as console,
+    ):
+        board = UBootPrompt(console)
+        board.tune(blksize=blksize, windowsize=1)
+        board.fetch("memory")
+        for size in sizes:
+            printed = board.run(f"tftpput {LOAD_ADDRESS:#x} {size:#x} up{size}")
+            assert re.search(rf"^Bytes transferred = {size} ", printed, re.MULTILINE), printed
+            assert (tmp_path / f"up{size}").read_bytes() == memory[:size]
+
+
+@pytest.mark.skipif(_no_tftpput(), reason=f"{UBOOT} has no tftpput: see machines.UBOOT")
+def test_upload_to_a_read_only_server_is_refused_once_and_for_all(tmp_path: Path) -> None:
+    with netboot_lab(tmp_path) as lab, lab.machine(uboot_arm64()) as console:
+        board = UBootPrompt(console)
+        board.run("setenv netretry yes")
+        printed = board.run(f"tftpput {LOAD_ADDRESS:#x} 1000 up", _BLOCK_TIMEOUT_SECONDS)
+        assert re.search(rf"\({_ACCESS_VIOLATION}\)\nNot retrying", printed), printed
+    assert not list(tmp_path.iterdir())

@@ -90,7 +90,10 @@ def test_shell_survives_an_empty_file(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     (root / "empty").touch()
-    disk = {"startup.nsh": _startup(f"tftp {ADDRESS} empty got")}
+    random_file(root, "next", 1024)
+    commands = (f"tftp {ADDRESS} empty got0", f"tftp {ADDRESS} next got1", "comp ref got1")
+    disk = {"ref": (root / "next").read_bytes(), "startup.nsh": _startup(*commands)}
     with netboot_lab(root) as lab, lab.machine(uefi(tmp_path, disk=disk)) as console:
         _start_up(console)
-        console.expect(r"^owl is done$", 30)
+        console.expect(r"Unable to get the size of the file 'empty'", 30)
+        console.expect(r"> comp ref got1\n\[no differences encountered\]", 10)

@@ -33,13 +33,12 @@ def test_a_window_leaves_at_once() -> None:
 
 
 def test_one_timeout_is_chance() -> None:
-    pace = stalled(32, 1)
-    assert pace.burst == 32
-    assert pace.strained
-    pace.passed()
-    assert not pace.strained
-    pace.stalled()
-    assert pace.burst == 32
+    pace = Pace(32)
+    seen = []
+    for happened in (pace.stalled, pace.passed, pace.stalled):
+        happened()
+        seen.append((pace.burst, pace.strained))
+    assert seen == [(32, True), (32, False), (32, True)]
 
 
 def test_timeouts_in_a_row_shrink_the_burst_down_to_one_block() -> None:

@@ -37,12 +37,8 @@ def test_a_window_is_as_long_as_was_agreed_and_ends_with_the_file() -> None:
 
 def test_a_window_can_be_taken_in_bursts() -> None:
     window = SendWindow(5, 9, 0)
-    assert window.take(2) == (1, 2)
-    assert window.has_room
-    assert window.take(2) == (3, 2)
-    assert window.take(2) == (5, 1)
-    assert not window.has_room
-    assert not window.all_sent
+    taken = [(window.take(2), window.has_room, window.all_sent) for _ in range(3)]
+    assert taken == [((1, 2), True, False), ((3, 2), True, False), ((5, 1), False, False)]
 
 
 def test_going_back_remembers_what_was_sent_twice() -> None:
@@ -53,6 +49,16 @@ def test_going_back_remembers_what_was_sent_twice() -> None:
     window.take(1)
     assert window.rewind() == 1  # after a shorter burst
     assert window.twice == 5
+
+
+def test_what_was_sent_before_going_back_can_still_be_acknowledged() -> None:
+    window = sent(4, 9)
+    window.rewind()
+    window.take(2)
+    assert window.acknowledged_by(4) == 4
+    assert window.acknowledged_by(5) is None
+    window.slide(4)
+    assert (window.base, window.next) == (5, 5)
 
 
 @pytest.mark.parametrize("rollover", [0, 1])

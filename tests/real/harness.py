@@ -205,14 +205,13 @@ class Server:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
-    def wait_log(self, pattern: str, seconds: float = ANSWER_SECONDS) -> str:
-        """Return the log once it holds a pattern; fails if it does not in time."""
-        expression = re.compile(pattern)
+    def wait_log(self, text: str, count: int = 1, seconds: float = ANSWER_SECONDS) -> str:
+        """Return the log once it holds a text that often; fails if it does not in time."""
 
         def logged() -> bool:
-            return expression.search(self.log()) is not None
+            return self.log().count(text) >= count
 
-        assert eventually(logged, seconds), f"no {pattern!r} in the log:\n{self.log()}"
+        assert eventually(logged, seconds), f"{text!r} is not logged:\n{self.log()}"
         return self.log()
 
     def terminate(self) -> None:

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.real.commands import ATFTP_WINDOW, BUSYBOX, CURL, HPA, Client
-from tests.real.harness import Address, Peer, Server, fetch, read_on, rrq, serving, store
+from tests.real.harness import (
+    Address,
+    Peer,
+    Server,
+    fetch,
+    read_on,
+    rrq,
+    serving,
+    store,
+)
 
 pytestmark = pytest.mark.real
 
@@ -50,13 +59,10 @@ def test_get_and_put(server: Server, tmp_path: Path, client: Client) -> None:
 @pytest.mark.rule("R10")
 def test_answers_come_from_the_address_that_was_asked(server: Server) -> None:
     for host, port in reachable(server):
-        with Peer("::" if ":" in host else "0.0.0.0") as peer:
-            _, source = peer.ask(rrq(b"file"), (host, port))
-            assert source[0] == host
-            _, source = peer.ask(rrq(b"missing"), (host, port))
-            assert source[0] == host
-            _, source = peer.ask(b"\0\x09nonsense", (host, port))
-            assert source[0] == host
+        for packet in (rrq(b"file"), rrq(b"missing"), b"\0\x09nonsense"):
+            with Peer("::" if ":" in host else "0.0.0.0") as peer:
+                _, source = peer.ask(packet, (host, port))
+                assert source[0] == host
 
 
 def test_the_port_of_the_answer(server: Server) -> None:
@@ -110,3 +116,17 @@ def test_several_listening_addresses(root: Path) -> None:
             assert fetch(address, b"file", host=host) == b"x" * 5000
         store(server.addresses[1], b"new", b"y" * 3000)
         assert (root / "new").read_bytes() == b"y" * 3000
+
+
+def test_clients_that_ask_and_go_away(root: Path) -> None:
+    """With `own` the socket closes at the news that the client's port is closed: it was once waited
+    for after that, which ended the server."""
+    (root / "file").write_bytes(b"x" * 700)
+    config = "[server]\ntid = 'own'\n[protocol]\ntimeout_initial_seconds = 0.05\n"
+    config += "timeout_min_seconds = 0.05\n"
+    with serving(root, config=config) as server:
+        for _ in range(40):
+            with Peer() as peer:
+                peer.ask(rrq(b"file"), server.address)
+        server.wait_log("port is closed", 40)
+        assert fetch(server.address, b"file") == b"x" * 700

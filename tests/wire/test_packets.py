@@ -20,8 +20,7 @@ def test_a_code_of_no_rfc_is_named_by_its_number() -> None:
 def test_packets_are_values() -> None:
     request = ReadRequest(b"f", Mode.OCTET, ((b"blksize", b"8"),))
     assert request == ReadRequest(b"f", options=((b"blksize", b"8"),))
-    assert request != WriteRequest(b"f", options=((b"blksize", b"8"),))
-    assert {request: 1}[request] == 1
+    assert len({request, WriteRequest(b"f", options=((b"blksize", b"8"),))}) == 2
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         request.filename = b"g"  # type: ignore[misc]
 
