@@ -56,7 +56,7 @@ async def serve(
     both are OSErrors that say what to do.  Cancelled, it tells the peers of running transfers by
     ERROR 0.
     """
-    with ExitStack() as stack:
+    with ExitStack() as end, ExitStack() as stack:
         told = Observers(observers)
         store = _open_store(config)
         stack.callback(store.close)
@@ -99,6 +99,7 @@ async def serve(
                             else:
                                 accepting.start_soon(acceptor.run)
                         told.emit(ServerStarted(addresses, str(config.server.root)))
+                        end.callback(told.emit, ServerStopped())
                         task_status.started(addresses)
                         await (trio.Event() if drain is None else drain).wait()
                         accepting.cancel_scope.cancel()
@@ -110,7 +111,6 @@ async def serve(
                     await registry.wait_settled()
                 transfers.cancel_scope.cancel()
             pumps.cancel_scope.cancel()
-    told.emit(ServerStopped())
 
 
 async def _dispatch(batches: Batches, service: Service, transfers: trio.Nursery) -> None:

@@ -133,6 +133,7 @@ class SimEndpoint:
         await trio.lowlevel.checkpoint()
         while not self.receive_errors:
             if self.closed:
+                await trio.lowlevel.checkpoint()  # who is cancelled as well hears of that
                 raise trio.ClosedResourceError
             at = self._inbox[0].at if self._inbox else math.inf
             if at <= trio.current_time():

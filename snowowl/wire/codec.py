@@ -9,7 +9,7 @@ options that cannot be read are left out, padding after the last option is ignor
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, assert_never
 
 from snowowl.wire.constants import ERROR_MESSAGE_MAX, HEADER_SIZE, OPTIONS_MAX, ErrorCode, Opcode
 from snowowl.wire.packets import (
@@ -81,6 +81,8 @@ def encode(packet: Request | OptionAck | Error) -> bytes:
         case Error(code, message):
             text = message[:ERROR_MESSAGE_MAX].replace(b"\0", b" ")
             return _HEADER.pack(Opcode.ERROR, code) + text + b"\0"
+        case _:
+            assert_never(packet)
 
 
 def encode_error(code: int, message: str) -> bytes:

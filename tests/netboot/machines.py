@@ -38,13 +38,17 @@ def bios_pxe(device: str = "virtio-net-pci") -> Machine:
     return lambda tap, mac: [*words, *_network(tap, mac, device)]
 
 
-def uboot_arm64() -> Machine:
-    """An arm64 board that runs U-Boot."""
+def uboot_arm64(device: str = "virtio-net-device") -> Machine:
+    """An arm64 board that runs U-Boot.
+
+    Not with virtio-net-pci: from that U-Boot 2023.01 reads the MAC address 52:52:52:52:52:52, and two
+    boards on a bridge take each other's datagrams.
+    """
     words = f"qemu-system-aarch64 -machine virt -cpu cortex-a57 {_BARE}".split()
     return lambda tap, mac: [
         *words,
         *("-bios", UBOOT),
-        *_network(tap, mac, "virtio-net-pci,romfile="),
+        *_network(tap, mac, device),
     ]
 
 

@@ -42,39 +42,48 @@ class Fate(IntEnum):
 
 
 class Fates:
-    """The fates of the first datagrams of a run, in the order of their sending; the rest is kept."""
+    """The fates of datagrams of a run, in the order of their sending, after `kept` that are kept."""
 
-    def __init__(self, given: list[int], length: int) -> None:
+    def __init__(self, given: list[Fate], length: int, kept: int) -> None:
         self._given = given
         self._length = length
-        self.count = 0
+        self._kept = kept
+        self._count = 0
 
-    def next(self) -> int:
+    def next(self) -> Fate:
         """Return the fate of the next datagram."""
-        index = self.count
+        index = self._count - self._kept
         if index >= self._length:
             return Fate.KEPT
-        self.count += 1
-        return self._given[index] if index < len(self._given) else Fate.KEPT
+        self._count += 1
+        return self._given[index] if 0 <= index < len(self._given) else Fate.KEPT
 
-    def used(self) -> list[int]:
-        """Return the fates that were asked for."""
-        return self._given[: self.count] + [0] * (self.count - len(self._given))
+    def used(self) -> list[Fate]:
+        """Return the fates that were asked for, without those of the datagrams that are kept."""
+        count = max(0, self._count - self._kept)
+        return self._given[:count] + [Fate.KEPT] * (count - len(self._given))
+
+    @property
+    def faults(self) -> int:
+        """Datagrams that were not just delivered."""
+        return sum(fate is not Fate.KEPT for fate in self.used())
 
     def __repr__(self) -> str:
-        return " ".join(Fate(fate).name for fate in self.used())
+        return " ".join(fate.name for fate in self.used())
 
 
-def all_fates(length: int, choices: tuple[Fate, ...]) -> Iterator[Fates]:
-    """Yield every combination of fates of the first datagrams, each to be used up in one run.
+def all_fates(choices: tuple[Fate, ...], length: int, kept: int = 0) -> Iterator[Fates]:
+    """Yield every combination of fates of `length` datagrams, each to be used up in one run.
 
-    What a run did not ask for is not varied: a short run has fewer combinations.
+    The first choice is the rule.  What a run did not ask for is not varied: a short run has fewer
+    combinations.
     """
     given: list[int] = []
     while True:
-        fates = Fates([choices[index] for index in given], length)
+        fates = Fates([choices[index] for index in given], length, kept)
         yield fates
-        given = given[: fates.count] + [0] * (fates.count - len(given))
+        asked = len(fates.used())
+        given = given[:asked] + [0] * (asked - len(given))
         while given and given[-1] == len(choices) - 1:
             given.pop()
         if not given:
@@ -96,6 +105,7 @@ class Coupling:
         self.server = server
         self.received = b""
         self.datagrams = 0
+        """Datagrams that were sent, by either side."""
         self._content = content
         self._fates = fates
         self._now = 0.0

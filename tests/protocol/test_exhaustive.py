@@ -1,11 +1,11 @@
-"""Every way in which the first datagrams of a small transfer can be lost, doubled or reordered.
+"""Every way in which datagrams of a small transfer can be lost, doubled or change places.
 
-Each run must end on both sides, with equal octets, and with no more packets than the faults explain.
+Each run must end on both sides, with equal octets, and without more datagrams than its faults explain.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 import pytest
 
@@ -14,8 +14,7 @@ from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.read import ReadTransfer
 from snowowl.protocol.receiving import Receiving
-from snowowl.protocol.retransmit import SENDS_UNANSWERED_MAX, RetransmitPolicy
-from snowowl.protocol.sending import Sending
+from snowowl.protocol.retransmit import SENDS_UNANSWERED_MAX
 from snowowl.protocol.write import WriteTransfer
 from snowowl.wire.packets import Mode, Options, ReadRequest, WriteRequest
 from tests.protocol.link import Coupling, Fate, Fates, all_fates
@@ -23,14 +22,14 @@ from tests.protocol.link import Coupling, Fate, Fates, all_fates
 BLKSIZE: Final = 8
 SIZES: Final = (0, BLKSIZE - 1, BLKSIZE, BLKSIZE + 1, 4 * BLKSIZE + 3)
 FAULTS: Final = (Fate.KEPT, Fate.DROPPED, Fate.DOUBLED)
-DEPTH: Final = 6
-"""Datagrams whose fates are varied."""
+POLICY: Final = Policy()
 
-POLICY: Final = Policy(retransmit=RetransmitPolicy())
+HANDSHAKE: Final = 3
+"""Datagrams until DATA flows: request, OACK and, for an RRQ, ACK 0."""
 
 
-def options_of(windowsize: int) -> Options:
-    return ((b"blksize", b"%d" % BLKSIZE), (b"windowsize", b"%d" % windowsize))
+class Couple(Protocol):
+    def __call__(self, content: bytes, options: Options, fates: Fates) -> Coupling: ...
 
 
 def reading(content: bytes, options: Options, fates: Fates) -> Coupling:
@@ -45,32 +44,102 @@ def writing(content: bytes, options: Options, fates: Fates) -> Coupling:
     return Coupling(client, WriteTransfer(request, POLICY), content, fates)
 
 
-def check(run: Coupling, content: bytes, fates: Fates) -> None:
-    run.run()
-    if not run.started:  # no request has reached the server, and one is not asked for ever
+both_directions = pytest.mark.parametrize("couple", [reading, writing])
+windows = pytest.mark.parametrize("windowsize", [1, 2, 3])
+
+
+def options_of(windowsize: int) -> Options:
+    return ((b"blksize", b"%d" % BLKSIZE), (b"windowsize", b"%d" % windowsize))
+
+
+def content_of(size: int) -> bytes:
+    return bytes(index % 251 for index in range(size))
+
+
+def run(couple: Couple, content: bytes, options: Options, fates: Fates) -> Coupling:
+    """Run one combination of fates, and check what it must come to."""
+    coupling = couple(content, options, fates)
+    coupling.run()
+    if not coupling.started:  # no request has reached the server, and none is sent for ever
         assert fates.used() == [Fate.DROPPED] * SENDS_UNANSWERED_MAX
-        assert run.client.outcome is not None
-        assert run.client.outcome.kind is OutcomeKind.TIMED_OUT
-        return
-    assert run.received == content, fates
-    for side in (run.client, run.server):
+        assert coupling.client.outcome is not None
+        assert coupling.client.outcome.kind is OutcomeKind.TIMED_OUT
+        return coupling
+    assert coupling.received == content, fates
+    for side in (coupling.client, coupling.server):
         assert side.outcome is not None
-        kind = side.outcome.kind
         if isinstance(side, Receiving):
-            assert kind is OutcomeKind.COMPLETED, (side, fates)
-            assert side.octets == len(content)
+            assert side.outcome.kind is OutcomeKind.COMPLETED, (side, fates)
         else:
-            assert isinstance(side, Sending)
-            assert kind in (OutcomeKind.COMPLETED, OutcomeKind.UNCONFIRMED), (side, fates)
-            assert kind is OutcomeKind.UNCONFIRMED or side.octets == len(content)
+            # The receiver's last ACK may be lost once too often; then it no longer dallies.
+            assert side.outcome.kind in (OutcomeKind.COMPLETED, OutcomeKind.UNCONFIRMED), fates
+        if side.outcome.kind is OutcomeKind.COMPLETED:
+            assert side.octets == len(content)
+    return coupling
 
 
+@both_directions
+@windows
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("windowsize", [1, 2, 3])
-@pytest.mark.parametrize("couple", [reading, writing])
-def test_with_options_every_loss_and_doubling_is_survived(
-    couple, windowsize: int, size: int
-) -> None:
-    content = bytes(range(size))
-    for fates in all_fates(DEPTH, FAULTS):
-        check(couple(content, options_of(windowsize), fates), content, fates)
+def test_every_beginning_is_survived(couple: Couple, windowsize: int, size: int) -> None:
+    """Requests, OACKs and ACK 0; in the small files all there is, to the last ACK."""
+    content = content_of(size)
+    for fates in all_fates(FAULTS, 6):
+        run(couple, content, options_of(windowsize), fates)
+
+
+@both_directions
+@pytest.mark.parametrize("size", [0, 511, 512, 513])
+def test_every_beginning_without_options_is_survived(couple: Couple, size: int) -> None:
+    content = content_of(size)
+    for fates in all_fates(FAULTS, 6):
+        run(couple, content, (), fates)
+
+
+@both_directions
+@windows
+def test_every_middle_is_survived(couple: Couple, windowsize: int) -> None:
+    """Five blocks, the last one short; every DATA and ACK of them, and what comes for those lost."""
+    content = content_of(4 * BLKSIZE + 3)
+    for fates in all_fates(FAULTS, 8, HANDSHAKE):
+        run(couple, content, options_of(windowsize), fates)
+
+
+@both_directions
+@windows
+def test_every_change_of_places_is_survived(couple: Couple, windowsize: int) -> None:
+    content = content_of(6 * BLKSIZE)
+    for fates in all_fates((Fate.KEPT, Fate.LATE), 9, HANDSHAKE):
+        run(couple, content, options_of(windowsize), fates)
+
+
+@both_directions
+@windows
+@pytest.mark.parametrize("kept", [0, HANDSHAKE, HANDSHAKE + 3])
+def test_every_mixture_is_survived(couple: Couple, windowsize: int, kept: int) -> None:
+    content = content_of(5 * BLKSIZE + 1)
+    for fates in all_fates((*FAULTS, Fate.LATE), 5, kept):
+        run(couple, content, options_of(windowsize), fates)
+
+
+@both_directions
+@windows
+def test_no_doubling_goes_on_to_the_end_of_the_file(couple: Couple, windowsize: int) -> None:
+    """The Sorcerer's Apprentice: what is sent because of one fault is bounded."""
+    content = content_of(60 * BLKSIZE)
+    untouched = run(couple, content, options_of(windowsize), Fates([], 0, 0)).datagrams
+    for fates in all_fates((Fate.KEPT, Fate.DOUBLED), 7, HANDSHAKE):
+        extra = run(couple, content, options_of(windowsize), fates).datagrams - untouched
+        # The copy of a DATA is answered by one ACK; the copy of an ACK by one window at most, and
+        # that by one ACK more.
+        assert extra <= fates.faults * (1 if windowsize == 1 else windowsize + 1), fates
+
+
+@pytest.mark.rule("R11")
+@both_directions
+def test_a_long_file_crosses_block_65535(couple: Couple) -> None:
+    """All 65536 numbers, and a loss on the way."""
+    content = content_of(251) * 2200
+    options = ((b"blksize", b"8"), (b"windowsize", b"64"))
+    fates = Fates([Fate.KEPT] * 66_000 + [Fate.DROPPED], 70_000, 0)
+    assert run(couple, content, options, fates).client.window.rollover == 0

@@ -233,7 +233,21 @@ class Server:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
 
-def serve_command(root: Path, *flags: str) -> list[str]:
+# Imports first what the server imports late: nobody may be able to enter the folders of this Python.
+_AS_NOBODY = f"""
+import os, sys, snowowl.cli.serve, snowowl.config, snowowl.server.errors, snowowl.server.serve
+from snowowl.observe import log, writer
+log.LogObserver(print, form="console", level="info"), "x".encode("idna")
+if os.geteuid() == 0:
+    os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
+snowowl.cli.serve.serve(sys.argv[1:])
+"""
+
+
+def serve_command(root: Path, *flags: str, unprivileged: bool = False) -> list[str]:
+    """Return the command that serves a folder; `unprivileged`: surely not as root."""
+    if unprivileged:
+        return [sys.executable, "-c", _AS_NOBODY, str(root), *flags]
     return [sys.executable, "-m", "snowowl", "serve", str(root), *flags]
 
 
@@ -258,17 +272,13 @@ def serving(
         (folder / "snowowl.toml").write_text(config)
         words += ["--config", str(folder / "snowowl.toml")]
     log_file = folder / "log"
-    user = NOBODY if unprivileged else None
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            serve_command(root, *words),
+            serve_command(root, *words, unprivileged=unprivileged),
             stdin=subprocess.DEVNULL,
             stderr=log,
             env=environment(),
             cwd="/",
-            user=user,
-            group=user,
-            extra_groups=[] if unprivileged else None,
         )
     server = Server(process, root, log_file)
     try:
@@ -330,24 +340,3 @@ def run(
         env=environment(),
         check=False,
     )
-
-
-def nobody_can_run_us() -> bool:
-    """Say whether a server can be run as another user from here."""
-    if os.geteuid() != 0:
-        return False
-    try:
-        result = subprocess.run(
-            [sys.executable, "-c", "import snowowl.server.serve"],
-            user=NOBODY,
-            group=NOBODY,
-            extra_groups=[],
-            env=environment(),
-            cwd="/",
-            capture_output=True,
-            timeout=30,
-            check=False,
-        )
-    except OSError:
-        return False
-    return result.returncode == 0

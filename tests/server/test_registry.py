@@ -181,9 +181,7 @@ async def test_on_the_listening_port_the_old_transfer_ends(world: World, clock: 
 
 
 @pytest.mark.rule("R5")
-async def test_an_upload_that_is_asked_for_anew_begins_anew(
-    world: World, clock: MockClock
-) -> None:
+async def test_an_upload_that_is_asked_for_anew_begins_anew(world: World, clock: MockClock) -> None:
     async with world.serving():
         board = world.board()
         request = wrq("up", blksize=8)

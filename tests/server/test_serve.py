@@ -19,7 +19,6 @@ from snowowl.content.store import Store
 from snowowl.datagram import address
 from snowowl.observe.events import Event, RequestReceived, ServerDraining, TransferFinished
 from snowowl.protocol.outcome import OutcomeKind
-from snowowl.server.member import Member
 from snowowl.testing.link import Link
 from snowowl.testing.simnetwork import HOSTS, SimNetwork
 from tests.playbook import ack, data, error
@@ -78,7 +77,7 @@ async def test_every_file_arrives_whole_over_a_bad_link(
 async def test_the_same_seed_gives_the_same_datagrams(tmp_path: Path, clock: MockClock) -> None:
     traces = []
     for number in range(2):
-        trio_run._r.seed(number * 0)
+        trio_run._r.seed(0)
         start = trio.current_time()
         path = tmp_path / str(number)
         path.mkdir()
@@ -177,9 +176,7 @@ async def test_requests_that_nobody_came_for_are_told_and_counted(
     """Cancelled right after they were admitted: their tasks have not begun, or not opened a file."""
     monkeypatch.setattr(Store, "open_now", lambda *_, **__: None)
     world.file("file", bytes(2000))
-    boards = []
-    for port in range(2000, 2003):
-        boards.append(world.board(port))
+    boards = [world.board(port) for port in range(2000, 2003)]
     async with world.serving() as nursery:
 
         def stop(event: Event) -> None:
@@ -193,6 +190,30 @@ async def test_requests_that_nobody_came_for_are_told_and_counted(
     assert world.outcomes() == [OutcomeKind.STOPPED] * 3
     for board in boards:
         assert (await board.receive())[0] == error(0, "server is shutting down")
+
+
+async def test_requests_that_were_still_queued_are_told_and_counted(
+    world: World, clock: MockClock
+) -> None:
+    world.file("file", bytes(2000))
+    listen = tuple(f"192.0.2.{number}:69" for number in range(1, 5))
+    boards = [world.board(port, server=f"192.0.2.{port % 2000 + 1}") for port in range(2000, 2004)]
+    async with world.serving(world.config(listen=listen)) as nursery:
+
+        def stop(event: Event) -> None:
+            if len(world.told(RequestReceived)) == 3:
+                nursery.cancel_scope.cancel()
+
+        world.listeners.append(stop)
+        for board in boards:
+            board.send(rrq("file"))
+        await trio.sleep(1)
+    heard = 0
+    for board in boards:
+        while (packet := (await board.receive())[0]) != b"":
+            heard += packet == error(0, "server is shutting down")
+    assert world.outcomes() == [OutcomeKind.STOPPED] * heard
+    assert heard >= 3
 
 
 async def test_drain_without_patience_leaves_no_request_untold(
@@ -239,21 +260,24 @@ async def test_an_upload_that_is_whole_is_kept_whatever_is_cancelled(
 async def test_an_upload_whose_commit_is_about_to_begin_is_kept(
     world: World, clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wake = Member.wake
+    """Its last block came while earlier ones were being written."""
+    flushed = Sink.flush
+
+    async def slowly(sink: Sink) -> None:
+        await trio.sleep(0.5)
+        await flushed(sink)
+
+    monkeypatch.setattr(Sink, "flush", slowly)
+    monkeypatch.setattr("snowowl.server.transfers.FLUSH_SIZE", 100)
     async with world.serving() as nursery:
-
-        def wake_and_stop(member: Member) -> None:
-            if member.commit_wanted:
-                nursery.cancel_scope.cancel()
-            wake(member)
-
-        monkeypatch.setattr(Member, "wake", wake_and_stop)
         board = world.board()
         _, writer = await board.ask(wrq("up"))
-        board.send(data(1, b"whole"), writer)
+        assert (await board.ask(data(1, bytes(512)), writer))[0] == ack(1)
+        board.send(data(2, b"end"), writer)
         await trio.sleep(0.2)
-    assert (await board.receive())[0] == ack(1)
-    assert (world.root / "up").read_bytes() == b"whole"
+        nursery.cancel_scope.cancel()
+    assert (await board.receive())[0] == ack(2)
+    assert (world.root / "up").read_bytes() == bytes(512) + b"end"
     assert world.outcomes() == [OutcomeKind.COMPLETED]
 
 

@@ -219,4 +219,3 @@ def finished(world: World) -> TransferFinished:
     """Return the only transfer that has finished."""
     (event,) = world.told(TransferFinished)
     return event
-

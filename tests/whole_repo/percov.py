@@ -4,21 +4,24 @@
 
 An integration test covers everything by accident; what one module promises is to be tested where its
 name says.  Each part of a path (`window`, `wire/`) limits the run to the modules that have it.
+
+All tests run in one process; coverage notes for each line which test module it was run by.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import attrs
+import pytest
+from coverage import Coverage
 
 ROOT: Final = Path(__file__).parents[2]
 RINGS: Final = ("wire", "protocol")
@@ -32,10 +35,16 @@ class Result:
     percent: float
     missing: str
 
-    @property
-    def whole(self) -> bool:
-        """Nothing is missing."""
-        return not self.missing
+
+@attrs.frozen
+class Contexts:
+    """Tells coverage which test module is running; a plugin of pytest."""
+
+    coverage: Coverage
+
+    def pytest_runtest_logstart(self, location: tuple[str, int | None, str]) -> None:
+        """Switch to the context of the test that begins."""
+        self.coverage.switch_context(Path(location[0]).as_posix())
 
 
 def modules(parts: list[str]) -> Iterator[Path]:
@@ -47,34 +56,20 @@ def modules(parts: list[str]) -> Iterator[Path]:
                 yield module
 
 
-def measure(module: Path) -> Result:
-    """Run a module's own tests and see what they leave out."""
-    tests = Path("tests", module.parent.name, f"test_{module.stem}.py")
-    if not (ROOT / tests).exists():
+def tests_of(module: Path) -> Path:
+    """Return the test module of a module."""
+    return Path("tests", module.parent.name, f"test_{module.stem}.py")
+
+
+def result_of(module: Path, coverage: Coverage, folder: Path) -> Result:
+    """Return what is covered by a module's own tests, and while it was imported."""
+    tests = tests_of(module)
+    if not tests.exists():
         return Result(module.as_posix(), 0.0, f"there is no {tests}")
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder, "report.json")
-        environment = {**os.environ, "COVERAGE_FILE": str(Path(folder, "data"))}
-        coverage = [sys.executable, "-m", "coverage"]
-        pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
-        run = subprocess.run(
-            [*coverage, "run", "--branch", *pytest],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if run.returncode:
-            return Result(module.as_posix(), 0.0, f"{tests} fails:\n{run.stdout}{run.stderr}")
-        subprocess.run(
-            [*coverage, "json", "-q", f"--include={module}", "-o", str(report)],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            check=True,
-        )
-        (measured,) = json.loads(report.read_text())["files"].values()
+    report = folder / "report.json"
+    contexts = ["^$", f"^{re.escape(tests.as_posix())}$"]
+    coverage.json_report(include=[str(module)], contexts=contexts, outfile=str(report))
+    (measured,) = json.loads(report.read_text())["files"].values()
     gaps = [str(line) for line in measured["missing_lines"]]
     gaps += [f"{origin}->{to}" for origin, to in measured["missing_branches"]]
     return Result(module.as_posix(), measured["summary"]["percent_covered"], ", ".join(gaps))
@@ -82,12 +77,26 @@ def measure(module: Path) -> Result:
 
 def main(parts: list[str]) -> int:
     """Measure, print a table, and return 1 if anything is missing."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        results = list(pool.map(measure, modules(parts)))
+    os.chdir(ROOT)
+    wanted = list(modules(parts))
+    tests = [str(tests_of(module)) for module in wanted if tests_of(module).exists()]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        coverage = Coverage(
+            data_file=str(folder / "data"),
+            branch=True,
+            source_pkgs=[f"snowowl.{ring}" for ring in RINGS],
+        )
+        coverage.start()
+        status = pytest.main(["-q", "-p", "no:cacheprovider", *tests], [Contexts(coverage)])
+        coverage.stop()
+        if status:
+            return int(status)
+        results = [result_of(module, coverage, folder) for module in wanted]
     width = max((len(result.module) for result in results), default=0)
     for result in results:
         sys.stdout.write(f"{result.module:{width}}  {result.percent:5.1f} %  {result.missing}\n")
-    return 0 if results and all(result.whole for result in results) else 1
+    return 1 if not results or any(result.missing for result in results) else 0
 
 
 if __name__ == "__main__":

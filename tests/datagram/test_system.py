@@ -1,0 +1,184 @@
+"""Sockets of the system: bound where they should be, telling what was asked, answering from there."""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from snowowl.datagram import address
+from snowowl.datagram.interface import LocalAddress
+from snowowl.datagram.system import MTU_UNKNOWN, SystemNetwork
+from tests.datagram.loopback import LO4, LO6, descriptors, hear_one, one
+
+pytestmark = pytest.mark.real
+
+LO = socket.if_nametoindex("lo") if sys.platform == "linux" else 0
+
+
+@pytest.mark.parametrize(
+    ("listen", "asked", "told"),
+    [
+        ("127.0.0.1", ("127.0.0.1",), b"\x7f\0\0\1"),
+        ("0.0.0.0", ("127.0.0.2",), b"\x7f\0\0\2"),
+        ("", ("127.0.0.2",), b"\x7f\0\0\2"),
+        ("", ("::1", 0, 0), bytes(15) + b"\1"),
+        ("::1", ("::1", 0, 0), bytes(15) + b"\1"),
+    ],
+)
+async def test_the_local_address_is_told_and_answered_from(
+    listen: str, asked: tuple[str] | tuple[str, int, int], told: bytes
+) -> None:
+    network = SystemNetwork()
+    server = network.listen(listen, 0)
+    port = address.port_of(server.address)
+    target = (asked[0], port) if len(asked) == 1 else (asked[0], port, asked[1], asked[2])
+    client = network.open(socket.AF_INET if len(asked) == 1 else socket.AF_INET6, None, None)
+    client.send([one(address.pack(target), b"request")])
+    received = await hear_one(server)
+    assert received.local == LocalAddress(told, LO)
+    assert address.port_of(received.peer) == address.port_of(client.address)
+    server.send([one(received.peer, b"answer", source=received.local)])
+    answer = await hear_one(client)
+    assert bytes(answer.data) == b"answer"
+    assert answer.peer == address.pack(target)
+    assert answer.local is None
+    server.close()
+    client.close()
+
+
+@pytest.mark.parametrize(("family", "local"), [(socket.AF_INET, LO4), (socket.AF_INET6, LO6)])
+def test_open_binds_to_the_local_address(family: int, local: LocalAddress) -> None:
+    endpoint = SystemNetwork().open(family, local, None)
+    assert address.host_octets(endpoint.address) == local.packed
+    assert address.port_of(endpoint.address)
+    endpoint.close()
+
+
+def test_port_range_is_used_up_and_no_further() -> None:
+    network = SystemNetwork(source_of_ports=random.Random(7))
+    first = next(
+        port for port in range(40000, 60000, 16) if all(map(is_free, range(port, port + 4)))
+    )
+    taken = [network.open(socket.AF_INET, LO4, (first, first + 3)) for _ in range(4)]
+    ports = [address.port_of(endpoint.address) for endpoint in taken]
+    assert sorted(ports) == list(range(first, first + 4))
+    before = descriptors()
+    with pytest.raises(OSError) as caught:
+        network.open(socket.AF_INET, LO4, (first, first + 3))
+    assert caught.value.errno == errno.EADDRINUSE
+    assert descriptors() == before
+    taken.pop(2).close()
+    again = network.open(socket.AF_INET, LO4, (first, first + 3))
+    assert address.port_of(again.address) == ports[2]
+    for endpoint in (*taken, again):
+        endpoint.close()
+
+
+def is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def test_the_first_port_of_a_range_cannot_be_guessed() -> None:
+    ports = set()
+    for _ in range(8):
+        endpoint = SystemNetwork().open(socket.AF_INET, LO4, (1024, 65535))
+        ports.add(address.port_of(endpoint.address))
+        endpoint.close()
+    assert len(ports) > 4
+
+
+@pytest.mark.parametrize(
+    ("host", "number"),
+    [("192.0.2.77", errno.EADDRNOTAVAIL), ("2001:db8::77", errno.EADDRNOTAVAIL), ("nohost", None)],
+)
+def test_an_address_that_is_not_ours(host: str, number: int | None) -> None:
+    before = descriptors()
+    with pytest.raises(OSError) as caught:
+        SystemNetwork().listen(host, 0)
+    assert number in (None, caught.value.errno)
+    assert descriptors() == before
+
+
+def test_a_port_that_is_taken() -> None:
+    network = SystemNetwork()
+    endpoint = network.listen("127.0.0.1", 0)
+    with pytest.raises(OSError) as caught:
+        network.listen("127.0.0.1", address.port_of(endpoint.address))
+    assert caught.value.errno == errno.EADDRINUSE
+    endpoint.close()
+
+
+@pytest.mark.parametrize("number", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
+def test_every_address_on_a_machine_without_ipv6(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OnlyIPv4(socket.socket):
+        def bind(self, name: object) -> None:
+            if self.family == socket.AF_INET6:
+                raise OSError(number, "no IPv6 here")
+            super().bind(name)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "socket", OnlyIPv4)
+    endpoint = SystemNetwork().listen("", 0)
+    assert address.family_of(endpoint.address) == socket.AF_INET
+    endpoint.close()
+
+
+def test_what_fails_after_bind_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "no memory")
+
+    monkeypatch.setattr("snowowl.datagram.system.PortableEndpoint", fail)
+    before = descriptors()
+    with pytest.raises(OSError, match="no memory"):
+        SystemNetwork().listen("127.0.0.1", 0)
+    with pytest.raises(OSError, match="no memory"):
+        SystemNetwork().open(socket.AF_INET, None, None)
+    assert descriptors() == before
+
+
+@pytest.mark.rule("R9")
+def test_no_datagram_says_do_not_fragment() -> None:
+    network = SystemNetwork()
+    for endpoint in (network.listen("", 0), network.open(socket.AF_INET, LO4, None)):
+        assert endpoint._socket.getsockopt(socket.IPPROTO_IP, 10) == 0
+        endpoint.close()
+
+
+def test_mtu() -> None:
+    network = SystemNetwork()
+    assert network.mtu(LocalAddress(b"\x7f\0\0\1", LO)) == 65536
+    assert network.mtu(None) == MTU_UNKNOWN
+    assert network.mtu(LocalAddress(b"\x7f\0\0\1")) == MTU_UNKNOWN
+    assert network.mtu(LocalAddress(b"\x7f\0\0\1", 99999)) == MTU_UNKNOWN
+    network.close()
+    network.close()
+
+
+PLATFORM = """
+import socket, sys, trio
+for name in ("CMSG_SPACE", "CMSG_LEN"):
+    delattr(socket, name)
+sys.platform = "win32"
+sys.modules["fcntl"] = None
+from snowowl.datagram import address, cmsg, interface, portable, system
+from snowowl.datagram.interface import LocalAddress
+network = system.SystemNetwork()
+endpoint = network.listen("127.0.0.1", 0)
+assert network.mtu(LocalAddress(b"", 1)) == 1500
+endpoint.close()
+"""
+
+
+def test_a_platform_that_lacks_nearly_everything() -> None:
+    subprocess.run([sys.executable, "-c", PLATFORM], check=True, timeout=60)

@@ -1,0 +1,217 @@
+"""Which socket a transfer gets, and which sockets there are."""
+
+from __future__ import annotations
+
+import errno
+from itertools import pairwise
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from snowowl.content.store import Store
+from snowowl.datagram import address
+from snowowl.datagram.interface import LocalAddress
+from snowowl.protocol.outcome import OutcomeKind
+from snowowl.server import exchanges as exchanges_module
+from snowowl.server.exchanges import LOCAL_ADDRESSES_MAX, SHARED_PER_ADDRESS
+from tests.playbook import ack, data, error
+from tests.server.world import LISTENING, SERVER, Board, Tid, World, rrq
+
+
+async def fetch(board: Board) -> bytes:
+    """Fetch a file of one block; return where it came from."""
+    packet, source = await board.ask(rrq("file"))
+    assert packet == data(1, b"x")
+    board.send(ack(1), source)
+    await trio.sleep(0.05)
+    return source
+
+
+def sockets(world: World) -> int:
+    """Count the open endpoints that are neither listening nor a client's."""
+    return len(world.network.endpoints) - 1 - len(world._boards)
+
+
+async def test_a_peer_never_gets_the_socket_of_its_last_transfer_twice_running(
+    world: World, clock: MockClock
+) -> None:
+    world.file("file", b"x")
+    async with world.serving():
+        board, other = world.board(2000), world.board(2001)
+        sources = []
+        for number in range(30):
+            sources.append(await fetch(board))
+            for _ in range(number % 3):
+                await fetch(other)
+        assert all(one != next_one for one, next_one in pairwise(sources))
+        assert LISTENING not in sources
+        assert sockets(world) <= SHARED_PER_ADDRESS
+
+
+async def test_many_peers_share_a_few_sockets(world: World, clock: MockClock) -> None:
+    world.file("file", b"x")
+    async with world.serving():
+        boards = [world.board(port) for port in range(2000, 2050)]
+        sources = {(await board.ask(rrq("file")))[1] for board in boards}
+        assert len(sources) <= SHARED_PER_ADDRESS
+        assert sockets(world) <= SHARED_PER_ADDRESS
+
+
+async def test_a_peer_with_many_transfers_at_once_loses_the_oldest(
+    world: World, clock: MockClock
+) -> None:
+    """One port, as many requests as there are sockets and one more: each before the last is open."""
+    world.file("file", bytes(2000))
+    async with world.serving():
+        board = world.board()
+        sources = []
+        for number in range(SHARED_PER_ADDRESS + 2):
+            _, source = await board.ask(rrq("file", blksize=8 + number))
+            sources.append(source)
+            await board.ask(ack(0), source)
+        assert len(set(sources)) <= SHARED_PER_ADDRESS
+        assert world.outcomes() == [OutcomeKind.SUPERSEDED] * (SHARED_PER_ADDRESS + 1)
+
+
+async def test_own_sockets_are_closed_with_their_transfer(world: World, clock: MockClock) -> None:
+    world.file("file", b"x")
+    async with world.serving(world.config("own")):
+        boards = [world.board(port) for port in range(2000, 2005)]
+        sources = [(await board.ask(rrq("file")))[1] for board in boards]
+        assert len(set(sources)) == 5
+        assert sockets(world) == 5
+        for board, source in zip(boards, sources, strict=True):
+            board.send(ack(1), source)
+        await trio.sleep(0.1)
+        assert sockets(world) == 0
+    assert world.outcomes() == [OutcomeKind.COMPLETED] * 5
+
+
+async def test_listening_sockets_are_all_there_is_in_single_port_mode(
+    world: World, clock: MockClock
+) -> None:
+    world.file("file", b"x")
+    async with world.serving(world.config("listen")):
+        assert await fetch(world.board()) == LISTENING
+        assert sockets(world) == 0
+
+
+@pytest.mark.parametrize("tid", ["shared", "own"])
+async def test_answers_come_from_the_port_range(world: World, clock: MockClock, tid: Tid) -> None:
+    world.file("file", b"x")
+    async with world.serving(world.config(tid, port_range=(5000, 5009))):
+        ports = {address.port_of(await fetch(world.board(port))) for port in range(2000, 2020)}
+        assert ports <= set(range(5000, 5010))
+        assert len(ports) > (tid == "own")
+
+
+async def test_a_port_range_that_is_used_up_refuses_a_socket_of_ones_own(
+    world: World, clock: MockClock
+) -> None:
+    world.file("file", b"x")
+    async with world.serving(world.config("own", port_range=(5000, 5000))):
+        first, second = world.board(2000), world.board(2001)
+        await first.ask(rrq("file"))
+        packet, source = await second.ask(rrq("file"))
+        assert (packet, source) == (error(0, "server is out of resources, try again"), LISTENING)
+
+
+async def test_a_port_range_of_one_serves_every_peer_again_and_again(
+    world: World, clock: MockClock
+) -> None:
+    """The same socket twice running is better than no answer: U-Boot may have a fixed port too."""
+    world.file("file", b"x")
+    async with world.serving(world.config("shared", port_range=(5000, 5000))):
+        board, other = world.board(2000), world.board(2001)
+        for _ in range(3):
+            assert address.port_of(await fetch(board)) == 5000
+            assert address.port_of(await fetch(other)) == 5000
+        _, old = await board.ask(rrq("file", blksize=512))
+        board.send(ack(0), old)
+        assert (await board.receive())[0] == data(1, b"x")
+        assert await fetch(board) == old  # asks anew: the old one ends
+    assert world.outcomes().count(OutcomeKind.COMPLETED) == 7
+
+
+async def test_no_more_sockets_than_needed_when_descriptors_run_out(
+    world: World, clock: MockClock
+) -> None:
+    world.file("file", b"x")
+    async with world.serving():
+        board = world.board()
+        first = await fetch(board)
+        world.network.refuse_open = lambda family, local: errno.EMFILE
+        assert await fetch(board) == first
+
+
+async def test_an_address_that_cannot_be_bound_is_answered_from_any(
+    world: World, clock: MockClock
+) -> None:
+    world.file("file", b"x")
+
+    def refuse(family: int, local: LocalAddress | None) -> int | None:
+        return errno.EADDRNOTAVAIL if local is not None else None
+
+    world.network.refuse_open = refuse
+    async with world.serving():
+        assert await fetch(world.board()) != LISTENING
+
+
+async def test_local_addresses_with_sockets_are_bounded(world: World, clock: MockClock) -> None:
+    world.file("file", b"x")
+    async with world.serving():
+        for number in range(LOCAL_ADDRESSES_MAX + 20):
+            board = world.board(2000 + number, server=f"192.0.2.{number + 1}")
+            await fetch(board)
+        assert sockets(world) == LOCAL_ADDRESSES_MAX
+
+
+async def test_a_socket_that_somebody_is_about_to_use_is_not_closed(
+    world: World, clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its transfer is still opening its file, and would wait on a closed socket for ever."""
+    world.file("file", bytes(2000))
+    opened = Store.open
+
+    async def slowly(store: Store, name_untrusted: bytes, *, netascii: bool) -> object:
+        if not waited.is_set():
+            await waited.wait()
+        return await opened(store, name_untrusted, netascii=netascii)
+
+    waited = trio.Event()
+    monkeypatch.setattr(exchanges_module, "LOCAL_ADDRESSES_MAX", 2)
+    monkeypatch.setattr(Store, "open", slowly)
+    async with world.serving():
+        board = world.board()
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "open_now", lambda *_, **__: None)
+            assert await board.ask(rrq("file")) == (b"", b"")
+        for number in range(5):
+            other = world.board(3000 + number, server=f"192.0.2.{number + 20}")
+            _, source = await other.ask(rrq("file"))
+            other.send(error(0), source)
+            await trio.sleep(0.05)
+        waited.set()
+        packet, source = await board.receive()
+        assert packet == data(1, bytes(512))
+        assert address.host_text(source) == SERVER
+        assert sockets(world) == 2
+
+
+async def test_peers_are_remembered_within_bounds(
+    world: World, clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchanges_module, "PEERS_REMEMBERED_MAX", 4)
+    world.file("file", b"x")
+    async with world.serving():
+        for port in range(2000, 2012):
+            await fetch(world.board(port))
+    assert world.outcomes() == [OutcomeKind.COMPLETED] * 12
+
+
+async def test_a_link_local_address_keeps_its_interface(world: World, clock: MockClock) -> None:
+    world.file("file", b"x")
+    async with world.serving():
+        board = world.board(host="fe80::9", server="fe80::1")
+        assert address.host_text(await fetch(board)) == "fe80::1"
