@@ -86,7 +86,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def netboot(session: nox.Session) -> None:
-    """Boot iPXE and U-Boot in QEMU from the server, in network namespaces (root, Debian's QEMU)."""
+    """Boot iPXE, PXELINUX, EDK2, GRUB and U-Boot in QEMU from the server (root, Debian's QEMU)."""
     install(session)
     session.run("python", "-m", "pytest", "-m", "netboot", "tests/netboot", *session.posargs)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-import attrs
 import click
 
 from snowowl.cli.transfer import (
@@ -37,6 +36,8 @@ def put(
 
     A URL that ends in a slash takes the name of FILE.
     """
+    import attrs
+
     from snowowl.client import Sent, parse_url
     from snowowl.client import put as send
 

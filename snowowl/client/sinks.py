@@ -123,6 +123,8 @@ def _look(path: Path) -> tuple[Path, int | None]:
     special = path.exists() and not path.is_file()
     # Not Path.resolve, which raises RuntimeError for a loop of links before Python 3.13.
     real = Path(os.path.realpath(path))
+    if real.is_symlink():  # what is left of a loop
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return real, os.open(path, os.O_WRONLY) if special else None
 
 

@@ -27,7 +27,8 @@ from snowowl.observe.events import (
     TransferFinished,
 )
 from snowowl.observe.words import outcome_words, printable, rate_text, size_text
-from snowowl.protocol.outcome import OutcomeKind
+from snowowl.protocol.outcome import Outcome, OutcomeKind
+from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Options
 
 Format = Literal["console", "logfmt", "json"]
@@ -165,7 +166,18 @@ def _transfer_finished(event: TransferFinished) -> tuple[Level, str, Fields]:
         f"{event.direction.value} from {event.client} filename {name}: "
         f"{outcome_words(outcome)}, {size_text(event.octets)} in {event.seconds:.3f} s"
     )
-    return "info" if outcome.kind in _QUIET or outcome.code == 1 else "warning", message, fields
+    return "info" if _is_usual(outcome) else "warning", message, fields
+
+
+def _is_usual(outcome: Outcome) -> bool:
+    """Say whether boards that boot end transfers like this, so that nobody need be warned.
+
+    They probe for files that are missing, and GRUB and ROMs close by ERROR 0 a file that they have
+    seen enough of.
+    """
+    if outcome.kind is OutcomeKind.ABORTED and outcome.code == ErrorCode.NOT_DEFINED:
+        return True
+    return outcome.kind in _QUIET or outcome.code == ErrorCode.FILE_NOT_FOUND
 
 
 def _logfmt_value(text: str) -> str:

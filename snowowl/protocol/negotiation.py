@@ -20,6 +20,15 @@ WINDOWSIZE_GRANTED_MAX: Final = 32767
 """Half of the block numbers, less one: an ACK that is late by up to a window is then never taken for
 one of a block in flight.  RFC 7440 lets a client ask for 65535, and a server grant less."""
 
+WINDOWSIZE_UBOOT_MAX: Final = 30
+"""U-Boot's virtio driver has 32 receive buffers.  One burst of more, even the first, leaves the card
+deaf until the next command (2023.01: 31 and 32 fail now and then, 33 always), so that nothing that
+is sent again or sent slower gets through."""
+
+_UBOOT_FIRST_OPTION: Final = (known.TIMEOUT, b"5")
+"""What U-Boot's requests begin with, and barebox' too, which loses nothing by a window of 30; no
+other client known sends its timeout first."""
+
 
 @attrs.frozen
 class Policy:
@@ -66,6 +75,8 @@ def negotiate(
             asked = min(asked, policy.blksize_max)
         elif name == known.WINDOWSIZE:
             asked = min(asked, policy.windowsize_max, WINDOWSIZE_GRANTED_MAX)
+            if reading and request.options[0] == _UBOOT_FIRST_OPTION:
+                asked = min(asked, WINDOWSIZE_UBOOT_MAX)
         elif name == known.TSIZE:
             if reading:
                 asked = _announced(request.mode, content_size)

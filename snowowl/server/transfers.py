@@ -99,6 +99,7 @@ class Service:
             except ContentError as error:
                 packet = encode_error(error.code, error.message)
                 exchange.send_packet(admitted.peer, packet, admitted.local)
+                self._end_rival(admitted)
                 raise
             except trio.Cancelled:
                 if admitted.member is None:  # else `_leave` tells the peer
@@ -110,6 +111,17 @@ class Service:
                 else:
                     exchange.send_packet(admitted.peer, _BROKEN_PACKET, admitted.local)
                 raise
+
+    def _end_rival(self, admitted: Admitted) -> None:
+        """End what a peer had begun before it asked for something that it cannot have (rule R5).
+
+        Not if it was the same request: then the network has doubled the one that is served.
+        """
+        rival = self.registry.rival(admitted)
+        if rival is not None and rival.octets != admitted.octets and admitted.member is None:
+            assert rival.exchange is not None
+            assert rival.member is not None
+            rival.exchange.deliver(rival.member, SUPERSEDED)
 
     async def _read(
         self, admitted: Admitted, request: ReadRequest, exchange: Exchange, report: _Report

@@ -150,7 +150,7 @@ def writer(into: list[bytes], grant: bytes | None = None) -> Script:
         if opcode_of(datagram) == Opcode.DATA and peer == TID:
             if number_of(datagram) == len(into) + 1:
                 into.append(datagram[4:])
-            return ((TID, encode_ack(number_of(datagram))),)
+            return ((TID, encode_ack(len(into))),)
         return ()
 
     return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def fails_later(peer: bytes, datagram: bytes) -> Sequence[Answer]:
     return breaks_off(peer, datagram) or ((TID, b"\0\5\0\3full\0"),)
 
 
-@pytest.mark.parametrize("size", [0, 1, 512, 1000, 400_000])
+@pytest.mark.parametrize("size", [0, 512, 400_000])
 async def test_memory_file_and_descriptor(size: int, tmp_path: Path) -> None:
     content = os.urandom(size)
     grant = oack((b"tsize", b"%d" % size), (b"blksize", b"1468"))
@@ -89,9 +90,12 @@ async def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
 
 async def test_a_cancellation_leaves_nothing_and_tells_the_server(tmp_path: Path) -> None:
     network = FakeNetwork(breaks_off)
-    with trio.move_on_after(0.05) as scope:
-        await get(URL, tmp_path / "file", network=network)
-    assert scope.cancelled_caught
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(get, URL, tmp_path / "file", network=network))
+        with trio.fail_after(10):
+            while not network.sent_to(TID):
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
     assert list(tmp_path.iterdir()) == []
     assert decode_error(network.sent_to(TID)[-1]).code == 0
 

@@ -44,8 +44,20 @@ def _ip(space: str, command: str) -> None:
     _run("ip", "-n", space, *command.split())
 
 
+def needs(*tools: str) -> pytest.MarkDecorator:
+    """Mark trials to be skipped where one of `tools` (programs, or files by absolute path) is missing."""
+    missing = [
+        tool
+        for tool in ("ip", "dnsmasq", *tools)
+        if not (Path(tool).exists() if tool.startswith("/") else shutil.which(tool))
+    ]
+    reason = f"not installed: {', '.join(missing)}" if missing else server_obstacle()
+    return pytest.mark.skipif(bool(reason), reason=reason)
+
+
 @functools.cache
 def _namespace_obstacle() -> str:
+    """Say why there can be no namespaces and taps here; empty when there can."""
     if os.geteuid() != 0:
         return "network namespaces and taps need root"
     if not Path("/dev/net/tun").exists():
@@ -60,20 +72,6 @@ def _namespace_obstacle() -> str:
     except OSError as problem:
         return str(problem)
     return ""
-
-
-def obstacle(*tools: str) -> str:
-    """Say why trials that need `tools` (programs, or files by absolute path) cannot run here."""
-    for tool in ("ip", "dnsmasq", *tools):
-        if not (Path(tool).exists() if tool.startswith("/") else shutil.which(tool)):
-            return f"{tool} is not installed"
-    return server_obstacle() or _namespace_obstacle()
-
-
-def needs(*tools: str) -> pytest.MarkDecorator:
-    """Mark trials to be skipped, with the reason, where `obstacle` finds one."""
-    reason = obstacle(*tools)
-    return pytest.mark.skipif(bool(reason), reason=reason)
 
 
 @attrs.define
@@ -180,8 +178,10 @@ def netboot_lab(
     """Run a lab in which `root` is served, and DHCP names `boot_file`, for the length of the block.
 
     A failure inside is shown the consoles of server and witness: the log line of each transfer,
-    and each request with its answer.
+    and each request with its answer. Skips the trial where namespaces cannot be made.
     """
+    if obstacle := _namespace_obstacle():
+        pytest.skip(obstacle)
     witness = Path(__file__).with_name("witness.py")
     with contextlib.ExitStack() as stack:
         server_space, client_space = stack.enter_context(_namespaces())

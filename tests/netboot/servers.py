@@ -1,8 +1,9 @@
 """The TFTP server of a trial: snowowl, or a stand-in to find out whose fault a failed trial is.
 
 `SNOWOWL_NETBOOT_SERVER=atftpd` (or `dnsmasq`) runs the same trials against another server: what
-fails there too is the client's or the lab's doing. atftpd knows windowsize; dnsmasq 2.90
-does not, and neither allows uploads here.
+fails there too is the client's or the lab's doing. By their own doing fail: atftpd 0.8.0 where
+DF must not be set, a folder be refused for good, a window's lost end be sent again in time, or a
+block be 8 octets. dnsmasq 2.90 does not know windowsize, and neither takes uploads here.
 """
 
 from __future__ import annotations

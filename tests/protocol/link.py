@@ -28,8 +28,8 @@ LATENCY: Final = 0.01
 SPACING: Final = 0.0001
 """Seconds between two datagrams of one burst, so that a late one changes places with the next."""
 
-STEPS_MAX: Final = 5000
-"""Datagrams and timers until a run counts as one that never ends."""
+STEPS_SPARE: Final = 5000
+"""Datagrams and timers, besides three for each block, until a run counts as one that never ends."""
 
 
 class Fate(IntEnum):
@@ -117,10 +117,10 @@ class Coupling:
         """Run until both sides have finished."""
         client, server = self.client, self.server
         self._carry_out(client.start(0.0), to_server=True)
-        steps = 0
+        steps, steps_max = 0, STEPS_SPARE + 3 * len(self._content) // 8
         while not (client.finished and (server.finished or not self.started)):
             steps += 1
-            assert steps < STEPS_MAX, f"this never ends: {client!r} {server!r} {self._fates!r}"
+            assert steps < steps_max, f"this never ends: {client!r} {server!r} {self._fates!r}"
             deadline = min(client.deadline, server.deadline)
             if self._flying and self._flying[0][0] <= deadline:
                 self._now, _, to_server, datagram = heapq.heappop(self._flying)

@@ -61,6 +61,17 @@ def test_a_policy_makes_values_smaller_and_never_larger() -> None:
     assert granted(opts(blksize=512, windowsize=2), policy) == opts(blksize=512, windowsize=2)
 
 
+def test_u_boot_gets_no_window_that_deafens_its_driver() -> None:
+    asked = opts(timeout=5, blksize=1468, windowsize=64)
+    assert granted(asked) == opts(timeout=5, blksize=1468, windowsize=30)
+    assert granted(opts(timeout=5, windowsize=8)) == opts(timeout=5, windowsize=8)
+    for others in (opts(blksize=1468, timeout=5, windowsize=64), opts(timeout=6, windowsize=64)):
+        assert granted(others) == others
+    # What U-Boot sends is bounded by its own window, not by its receive buffers.
+    request = WriteRequest(b"f", options=asked)
+    assert negotiate(request, Policy(), None)[0].windowsize == 64
+
+
 @pytest.mark.rfc("7440 3")
 def test_a_window_is_no_more_than_half_of_the_numbers() -> None:
     policy = Policy(windowsize_max=65535)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 import attrs
 
@@ -97,7 +98,7 @@ class Peer:
         name = self.socket.getsockname()
         self.address: Address = (str(name[0]), int(name[1]))
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -230,7 +231,7 @@ class Server:
         return int(found[1]) * 1024
 
     def descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
 
 # Imports first what the server imports late: nobody may be able to enter the folders of this Python.
@@ -340,3 +341,8 @@ def run(
         env=environment(),
         check=False,
     )
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of all that lies in a folder, hidden files too."""
+    return sorted(path.name for path in folder.iterdir())

@@ -113,7 +113,7 @@ def test_noise(server: Server) -> None:
             for _ in range(chance.randint(1, 4)):
                 bent[chance.randrange(len(bent))] = chance.randrange(256)
             del bent[chance.randint(1, len(bent)) :]
-            peer.send(bent, server.address)
+            peer.send(bytes(bent), server.address)
 
 
 @pytest.mark.rule("R13")
@@ -166,7 +166,10 @@ def test_option_that_is_left_out(server: Server, name: str, value: object) -> No
 
 @pytest.mark.rule("R1")
 def test_options_that_are_made_smaller(server: Server) -> None:
-    for asked, granted in ((("blksize", 65536), b"blksize"), (("windowsize", 65535), b"windowsize")):
+    for asked, granted in (
+        (("blksize", 65536), b"blksize"),
+        (("windowsize", 65535), b"windowsize"),
+    ):
         with Peer() as peer:
             packet, source = peer.ask(rrq(b"good", asked), server.address)
             if packet[:2] == b"\0\6":

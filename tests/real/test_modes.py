@@ -27,7 +27,9 @@ TIDS = ("shared", "own", "listen")
 LISTEN = ("127.0.0.1:0", "[::1]:0", "*:0")
 
 
-@pytest.fixture(scope="module", params=[(tid, listen) for tid in TIDS for listen in LISTEN], ids=str)
+@pytest.fixture(
+    scope="module", params=[(tid, listen) for tid in TIDS for listen in LISTEN], ids=str
+)
 def server(request: pytest.FixtureRequest, shared_root: Path) -> Iterator[Server]:
     tid, listen = request.param
     (shared_root / "file").write_bytes(os.urandom(SIZE))
@@ -44,7 +46,9 @@ def reachable(server: Server) -> list[Address]:
     return [(host, port)]
 
 
-@pytest.mark.parametrize("client", [CURL, HPA, ATFTP_WINDOW, BUSYBOX], ids=lambda client: client.name)
+@pytest.mark.parametrize(
+    "client", [CURL, HPA, ATFTP_WINDOW, BUSYBOX], ids=lambda client: client.name
+)
 def test_get_and_put(server: Server, tmp_path: Path, client: Client) -> None:
     expected = (server.root / "file").read_bytes()
     for index, address in enumerate(reachable(server)):
@@ -128,5 +132,5 @@ def test_clients_that_ask_and_go_away(root: Path) -> None:
         for _ in range(40):
             with Peer() as peer:
                 peer.ask(rrq(b"file"), server.address)
-        server.wait_log("port is closed", 40)
+        server.wait_log("RRQ from", 40)  # a port may be somebody else's by then
         assert fetch(server.address, b"file") == b"x" * 700

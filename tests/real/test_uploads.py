@@ -19,6 +19,7 @@ from tests.real.harness import (
     error_code,
     eventually,
     fetch,
+    names_in,
     option_ack,
     rrq,
     serving,
@@ -48,7 +49,7 @@ def server(root: Path) -> Iterator[Server]:
         yield running
         store(running.address, b"last", b"octets")
         assert fetch(running.address, b"last") == b"octets"
-        assert eventually(lambda: os.listdir(root) == ["last"])
+        assert eventually(lambda: names_in(root) == ["last"])
 
 
 def test_size_max_with_tsize(server: Server) -> None:
@@ -155,6 +156,6 @@ def test_a_disk_that_fills_up(small_disk: Path) -> None:
             with pytest.raises(RefusedError) as refused:
                 store(server.address, b"new", octets, *options)
             assert refused.value.code == 3
-            assert eventually(lambda: os.listdir(small_disk) == [])
+            assert eventually(lambda: names_in(small_disk) == [])
         store(server.address, b"fits", octets[:500_000], ("blksize", 8192))
         assert (small_disk / "fits").read_bytes() == octets[:500_000]

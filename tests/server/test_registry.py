@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from snowowl.content.sink import Sink
 from snowowl.content.source import Source
 from snowowl.content.store import Store
 from snowowl.observe.events import RequestReceived
@@ -222,6 +223,30 @@ async def test_a_request_whose_file_is_slow_to_open_does_not_come_back_to_win(
             assert late == (data(1, b"a" * 512), live)
         await finish(board, live, 1)
     assert world.outcomes() == [SUPERSEDED, COMPLETED]
+
+
+@pytest.mark.rule("R5")
+async def test_an_upload_that_is_slow_to_begin_does_not_come_back_to_win(
+    world: World, clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = Store.create
+
+    async def slowly(
+        store: Store, name_untrusted: bytes, *, netascii: bool, tsize: int | None
+    ) -> Sink:
+        if name_untrusted == b"slow":
+            await trio.sleep(0.5)
+        return await created(store, name_untrusted, netascii=netascii, tsize=tsize)
+
+    monkeypatch.setattr(Store, "create", slowly)
+    async with world.serving():
+        board = world.board()
+        assert await board.ask(wrq("slow")) == (b"", b"")
+        _, tid = await board.ask(wrq("up"))
+        assert await board.ask(data(1, b"abc"), tid) == (ack(1), tid)
+        assert await board.hears_nothing(2)
+    assert [path.name for path in world.root.iterdir()] == ["up"]
+    assert sorted(kind.value for kind in world.outcomes()) == ["completed", "superseded"]
 
 
 async def test_requests_are_settled_before_they_are_removed(clock: MockClock) -> None:

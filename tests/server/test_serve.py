@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +20,7 @@ from snowowl.content.store import Store
 from snowowl.datagram import address
 from snowowl.observe.events import Event, RequestReceived, ServerDraining, TransferFinished
 from snowowl.protocol.outcome import OutcomeKind
-from snowowl.testing.link import Link
+from snowowl.testing.link import Datagram, Link
 from snowowl.testing.simnetwork import HOSTS, SimNetwork
 from tests.playbook import ack, data, error
 from tests.server.world import SERVER_V6, Tid, World, rrq, wrq
@@ -54,6 +55,12 @@ async def test_every_file_arrives_whole_over_a_bad_link(
     for name, octets in files.items():
         world.file(name, octets)
     got: dict[str, bytes] = {}
+
+    def refuse(datagram: Datagram) -> int | None:
+        return errno.EAGAIN if draws.random() < 0.02 else None
+
+    if seed == 3:
+        world.network.refuse_send = refuse
 
     async def fetch(name: str, options: ClientOptions) -> None:
         got[f"{name} {OPTIONS.index(options)}"] = await world.get(name, options)
@@ -108,8 +115,9 @@ async def test_ipv6_and_ipv4_are_served_from_the_address_that_was_asked(
     assert servers == {SERVER_V6, "192.0.2.7", *HOSTS.values()}
 
 
+@pytest.mark.parametrize("tid", TIDS)
 async def test_draining_finishes_what_runs_and_takes_nothing_new(
-    world: World, clock: MockClock
+    world: World, clock: MockClock, tid: Tid
 ) -> None:
     octets = world.file("file", bytes(200_000))
     got = []
@@ -117,7 +125,7 @@ async def test_draining_finishes_what_runs_and_takes_nothing_new(
     async def fetch() -> None:
         got.append(await world.get("file", ClientOptions(windowsize=1)))
 
-    async with world.serving(), trio.open_nursery() as clients:
+    async with world.serving(world.config(tid)), trio.open_nursery() as clients:
         clients.start_soon(fetch)
         await trio.sleep(0.05)
         world.drain.set()

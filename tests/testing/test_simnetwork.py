@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import random
 import socket
 
 import pytest
@@ -242,13 +241,3 @@ async def test_errors_of_the_socket_come_before_all_else(clock: MockClock) -> No
     assert bob.receive() == bob.receive() == ()
     assert bob.counters.errors == 2
     assert await received(bob) == [b"x"]
-
-
-def test_a_link_says_when_each_copy_arrives() -> None:
-    link = Link(delay_seconds=0.5)
-    assert link.delays(random.Random(1), 100) == (0.5,)
-    assert link.delays(random.Random(1), 1501) == ()
-    assert Link(loss=1.0).delays(random.Random(1), 100) == ()
-    assert Link(duplication=1.0).delays(random.Random(1), 100) == (0.001, 0.001)
-    late = Link(reordering=1.0).delays(random.Random(1), 100)[0]
-    assert 0.001 < late <= 0.006
