@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 
 ROOT = Path(__file__).parents[1]
@@ -40,3 +41,8 @@ settings.register_profile(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Hypothesis compare octets with numbers under `python -bb`: its cache of choices does."""
+    config.addinivalue_line("filterwarnings", r"ignore::BytesWarning:hypothesis\..*")

@@ -65,7 +65,7 @@ class Playbook:
         return self._happened("start", self._ready().start(self._now))
 
     def receives(self, *datagrams: bytes) -> Self:
-        """Let datagrams come in one by one, all of which but the last do nothing or are not told."""
+        """Let datagrams come in one by one; all but the last do nothing."""
         for datagram in datagrams:
             event = DatagramsReceived(datagram, len(datagram), self._now)
             self._happened(f"receive {_packet_text(datagram)}", self._ready().handle(event))

@@ -203,8 +203,7 @@ def test_help_imports_nothing_slow() -> None:
         "sys.exit(repr(slow & set(sys.modules)) if slow & set(sys.modules) else 0)\n"
     )
     done = subprocess.run(
-        ["python", "-c", script],
-        executable=command()[0],
+        [command()[0], "-c", script],
         capture_output=True,
         text=True,
         check=False,

@@ -217,13 +217,13 @@ class Transferring(RuleBasedStateMachine):
     def something_flies(self) -> bool:
         return bool(self.client.incoming or self.server.incoming)
 
-    def draw_side(self, at_client: bool) -> Side:  # noqa: FBT001 - Hypothesis hands it in
+    def draw_side(self, at_client: bool) -> Side:
         side = self.side(at_client=at_client)
         return side if side.incoming else self.other(side)
 
     @precondition(something_flies)
     @rule(at_client=sides)
-    def deliver(self, at_client: bool) -> None:  # noqa: FBT001
+    def deliver(self, at_client: bool) -> None:
         """The usual: the oldest datagram arrives."""
         side = self.draw_side(at_client)
         self.now += LATENCY
@@ -231,7 +231,7 @@ class Transferring(RuleBasedStateMachine):
 
     @precondition(something_flies)
     @rule(at_client=sides)
-    def deliver_all(self, at_client: bool) -> None:  # noqa: FBT001
+    def deliver_all(self, at_client: bool) -> None:
         side = self.draw_side(at_client)
         self.now += LATENCY
         incoming, side.incoming = side.incoming, []
@@ -240,7 +240,7 @@ class Transferring(RuleBasedStateMachine):
 
     @precondition(something_flies)
     @rule(at_client=sides, index=st.integers(0, 9), keep=st.booleans())
-    def deliver_any(self, at_client: bool, index: int, keep: bool) -> None:  # noqa: FBT001
+    def deliver_any(self, at_client: bool, index: int, keep: bool) -> None:
         """Any datagram arrives, and may arrive once more."""
         side = self.draw_side(at_client)
         index %= len(side.incoming)
@@ -250,7 +250,7 @@ class Transferring(RuleBasedStateMachine):
 
     @precondition(something_flies)
     @rule(at_client=sides)
-    def deliver_joined(self, at_client: bool) -> None:  # noqa: FBT001
+    def deliver_joined(self, at_client: bool) -> None:
         """The kernel joins datagrams of one size, and a shorter one behind them."""
         side = self.draw_side(at_client)
         stride = len(side.incoming[0])
@@ -269,13 +269,13 @@ class Transferring(RuleBasedStateMachine):
 
     @precondition(something_flies)
     @rule(at_client=sides, index=st.integers(0, 9))
-    def drop(self, at_client: bool, index: int) -> None:  # noqa: FBT001
+    def drop(self, at_client: bool, index: int) -> None:
         side = self.draw_side(at_client)
         side.incoming.pop(index % len(side.incoming))
 
     @precondition(something_flies)
     @rule(at_client=sides)
-    def drop_all(self, at_client: bool) -> None:  # noqa: FBT001
+    def drop_all(self, at_client: bool) -> None:
         self.draw_side(at_client).incoming.clear()
 
     # Time.
@@ -323,7 +323,7 @@ class Transferring(RuleBasedStateMachine):
 
     @precondition(lambda self: self.client.paused or self.server.paused)
     @rule(at_client=sides)
-    def resume(self, at_client: bool) -> None:  # noqa: FBT001
+    def resume(self, at_client: bool) -> None:
         side = self.side(at_client=at_client)
         side = side if side.paused else self.other(side)
         side.paused = False
@@ -338,7 +338,7 @@ class Transferring(RuleBasedStateMachine):
     # Trouble that must change nothing.
 
     @rule(at_client=sides, noise=datagrams().filter(lambda octets: octets[:2] != b"\0\5"))
-    def noise(self, at_client: bool, noise: bytes) -> None:  # noqa: FBT001
+    def noise(self, at_client: bool, noise: bytes) -> None:
         """What is no DATA, ACK, OACK or ERROR changes nothing."""
         side = self.side(at_client=at_client)
         if opcode_of(noise) in (Opcode.ACK, Opcode.DATA, Opcode.OACK):
@@ -375,7 +375,7 @@ class Transferring(RuleBasedStateMachine):
         ),
         chance=st.integers(0, 9),
     )
-    def break_off(self, at_client: bool, event: Event, chance: int) -> None:  # noqa: FBT001
+    def break_off(self, at_client: bool, event: Event, chance: int) -> None:
         if chance:
             return
         side = self.side(at_client=at_client)
@@ -469,4 +469,4 @@ class Transferring(RuleBasedStateMachine):
 @pytest.mark.rfc("1350 2")
 @pytest.mark.rfc("7440 4")
 def test_whatever_happens_the_file_arrives_or_the_transfer_ends() -> None:
-    run_state_machine_as_test(Transferring)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Transferring)

@@ -225,7 +225,9 @@ def test_without_progress_a_window_is_sent_again_once(numbers: list[int]) -> Non
 
 @given(
     options=st.sampled_from([{}, {"tsize": 5}, {"blksize": 8, "windowsize": 64}, {"timeout": 255}]),
-    noise=st.lists(datagrams().filter(lambda packet: packet[:2] not in (b"\0\3", b"\0\4", b"\0\5"))),
+    noise=st.lists(
+        datagrams().filter(lambda packet: packet[:2] not in (b"\0\3", b"\0\4", b"\0\5"))
+    ),
 )
 def test_an_unanswered_peer_is_sent_little_by_timers(
     options: dict[str, int], noise: list[bytes]
