@@ -25,7 +25,7 @@ from snowowl.datagram.interface import Endpoint, Network
 from snowowl.datagram.system import SystemNetwork
 from snowowl.observe.events import ServerDraining, ServerStarted, ServerStopped
 from snowowl.observe.observers import Observer, Observers
-from snowowl.server.acceptor import Acceptor
+from snowowl.server.acceptor import Acceptor, RequestSender
 from snowowl.server.errors import ListenError, RootError
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
@@ -81,17 +81,7 @@ async def serve(
                 send, receive = trio.open_memory_channel[Sequence[Admitted]](BATCHES_QUEUED_MAX)
                 transfers.start_soon(_dispatch, receive, service, transfers)
                 with send:
-                    acceptors = [
-                        Acceptor(
-                            endpoint,
-                            registry,
-                            told,
-                            send,
-                            transfers_max=config.limits.transfers_max,
-                            keeps_peer=config.server.tid == "listen",
-                        )
-                        for endpoint in endpoints
-                    ]
+                    acceptors = _acceptors(config, endpoints, service, send)
                     async with trio.open_nursery() as accepting:
                         for acceptor in acceptors:
                             if config.server.tid == "listen":
@@ -111,6 +101,23 @@ async def serve(
                     await registry.wait_settled()
                 transfers.cancel_scope.cancel()
             pumps.cancel_scope.cancel()
+
+
+def _acceptors(
+    config: Config, endpoints: list[Endpoint], service: Service, send: RequestSender
+) -> list[Acceptor]:
+    """Make an acceptor for each listening address."""
+    return [
+        Acceptor(
+            endpoint,
+            service.registry,
+            service.observers,
+            send,
+            transfers_max=config.limits.transfers_max,
+            keeps_peer=config.server.tid == "listen",
+        )
+        for endpoint in endpoints
+    ]
 
 
 async def _dispatch(batches: Batches, service: Service, transfers: trio.Nursery) -> None:
