@@ -72,7 +72,9 @@ def wheel(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 def mindeps(session: nox.Session) -> None:
     """Run the tests with the lowest versions of what we depend on directly."""
-    lowest = [re.sub(r">=([\d.]+).*", r"==\1", text) for text in PYPROJECT["project"]["dependencies"]]
+    lowest = [
+        re.sub(r">=([\d.]+).*", r"==\1", text) for text in PYPROJECT["project"]["dependencies"]
+    ]
     session.install("-e", ".[test]", *lowest)
     session.run("python", "-m", "pytest", *session.posargs)
 

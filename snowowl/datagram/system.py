@@ -75,9 +75,9 @@ class SystemNetwork:
             return MTU_UNKNOWN
         import fcntl
 
-        if self._mtu_socket is None:
-            self._mtu_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
+            if self._mtu_socket is None:  # may fail, too: no descriptors left
+                self._mtu_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             name = socket.if_indextoname(local.interface).encode()
             answer = fcntl.ioctl(self._mtu_socket, _SIOCGIFMTU, _IFREQ.pack(name, 0))
         except OSError:

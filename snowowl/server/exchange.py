@@ -43,6 +43,11 @@ from snowowl.wire.constants import HEADER_SIZE, ErrorCode, Opcode
 BATCHES_PER_WAKE_MAX = 16
 """Batches handled before other tasks get a turn."""
 
+STALE_ALARMS_MAX = 64
+"""Alarms that nobody waits for any more, kept until they are also more than half of the heap.  Each
+holds a transfer in memory, for up to the 255 s that a client may ask for as its timeout; clients
+that ask and break off at once would leave 2 KB each for that long."""
+
 IDLE_WAKES_MAX = 16
 IDLE_PAUSE_SECONDS = 0.01
 """A socket that is readable and yields nothing, again and again, is broken: do not spin on it."""
@@ -76,6 +81,8 @@ class Exchange:
         self._backlogged = trio.Event()
         self._drained = trio.Event()
         self._heap: list[tuple[float, int, Member]] = []
+        self._stale = 0
+        """Entries of the heap that are not their member's alarm any more."""
         self._tie = itertools.count()
         self._alarm = trio.CancelScope()
 
@@ -98,10 +105,17 @@ class Exchange:
         """Forget a transfer.  Idempotent."""
         if self.members.get(member.peer) is member:
             del self.members[member.peer]
+        if member.alarm != math.inf:
+            member.alarm = math.inf
+            self._alarm_outdated()
 
     def deliver(self, member: Member, event: Event) -> None:
         """Hand an event to a transfer and send what it wants sent."""
         self._handle(member, event)
+        if self.members.get(member.peer) is not member:
+            # Another one took its place while it committed.  Neither the peer nor its alarm reaches
+            # it any more, so there is nothing to dally for.
+            self._handle(member, SUPERSEDED)
         self.flush()
 
     def resume(self, member: Member) -> None:
@@ -212,7 +226,8 @@ class Exchange:
         while heap and heap[0][0] <= now:
             alarm, _, member = heapq.heappop(heap)
             if alarm != member.alarm:
-                continue  # an earlier one took its place
+                self._stale -= 1
+                continue  # an earlier one took its place, or the transfer has left
             member.alarm = math.inf
             if self.members.get(member.peer) is not member or member.suspended:
                 continue
@@ -306,10 +321,22 @@ class Exchange:
         deadline = member.transfer.deadline
         if deadline >= member.alarm:
             return
+        replaces = member.alarm != math.inf
         member.alarm = deadline
         heapq.heappush(self._heap, (deadline, next(self._tie), member))
         if self._heap[0][2] is member:
             self._alarm.deadline = deadline
+        if replaces:
+            self._alarm_outdated()
+
+    def _alarm_outdated(self) -> None:
+        """Note that an entry of the heap is stale; remove all that are, if they are too many."""
+        self._stale += 1
+        heap = self._heap
+        if self._stale > max(STALE_ALARMS_MAX, len(heap) // 2):
+            heap[:] = [entry for entry in heap if entry[0] == entry[2].alarm]  # in place: `_expire`
+            heapq.heapify(heap)
+            self._stale = 0
 
     # From the outbox to the socket.
 

@@ -131,15 +131,24 @@ class Exchanges:
         return exchange
 
     def _make_room(self) -> None:
-        """Close the sockets of a local address that nobody uses, if there are too many."""
+        """Close the sockets of local addresses that nobody uses, if there are too many.
+
+        All of them, so that a peak leaves none behind, and so that looking through them is rare;
+        and forget who used them, which would keep them in memory.
+        """
         if len(self._pools) < LOCAL_ADDRESSES_MAX:
             return
-        for key, pool in self._pools.items():
+        closed: set[Exchange] = set()
+        for key, pool in list(self._pools.items()):
             if not any(exchange.borrowers for exchange in pool.exchanges):
                 for exchange in pool.exchanges:
                     exchange.close()
+                closed.update(pool.exchanges)
                 del self._pools[key]
-                return
+        if closed:
+            self._last = {
+                peer: exchange for peer, exchange in self._last.items() if exchange not in closed
+            }
 
 
 def _free(pool: _Pool, peer: bytes, last: Exchange | None) -> Exchange | None:

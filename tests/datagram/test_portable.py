@@ -17,7 +17,7 @@ import trio.testing
 
 from snowowl.datagram.address import pack, port_of, with_port
 from snowowl.datagram.interface import Buffer, LocalAddress, Transmit, Unsent
-from snowowl.datagram.portable import BATCH_MAX, PortableEndpoint
+from snowowl.datagram.portable import ARENA_SIZE, BATCH_MAX, PortableEndpoint
 from snowowl.datagram.system import SystemNetwork
 from tests.datagram.loopback import (
     LO4,
@@ -256,6 +256,24 @@ def test_closed_outside_of_trio() -> None:
     assert endpoint.receive() == []
     assert endpoint.send([one(endpoint.address, b"x")]) is None
     assert descriptors() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
+def test_a_socket_that_received_little_takes_little_memory() -> None:
+    """There may be one for each transfer, ten thousand of them (`tid = "own"`)."""
+
+    def resident() -> int:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * mmap.PAGESIZE
+
+    network, count = SystemNetwork(), 100
+    before = resident()
+    endpoints = [network.open(socket.AF_INET, LO4, None) for _ in range(count)]
+    each = (resident() - before) / count
+    for endpoint in endpoints:
+        endpoint.close()
+        assert endpoint.receive() == []
+    assert each < ARENA_SIZE / 8
 
 
 async def test_more_peers_than_are_remembered(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

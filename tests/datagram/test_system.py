@@ -155,6 +155,18 @@ def test_no_datagram_says_do_not_fragment() -> None:
         endpoint.close()
 
 
+def test_mtu_without_a_descriptor_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    network = SystemNetwork()
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", fail)
+        assert network.mtu(LocalAddress(b"\x7f\0\0\1", LO)) == MTU_UNKNOWN
+    assert network.mtu(LocalAddress(b"\x7f\0\0\1", LO)) == 65536
+    network.close()
+
+
 def test_mtu() -> None:
     network = SystemNetwork()
     assert network.mtu(LocalAddress(b"\x7f\0\0\1", LO)) == 65536

@@ -25,7 +25,7 @@ from snowowl.protocol.events import DatagramsReceived, Event
 from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.read import ReadTransfer
-from snowowl.server.exchange import Exchange
+from snowowl.server.exchange import STALE_ALARMS_MAX, Exchange
 from snowowl.server.member import Member
 from snowowl.testing.link import Datagram
 from snowowl.testing.simnetwork import SimNetwork, socket_address
@@ -33,7 +33,7 @@ from snowowl.wire.codec import block_number_of, opcode_of
 from snowowl.wire.constants import ErrorCode, Opcode
 from snowowl.wire.packets import ReadRequest
 from tests.playbook import ack, data, error, oack
-from tests.server.world import LISTENING, Board, World, finished, rrq, wrq
+from tests.server.world import LISTENING, Board, Tid, World, finished, rrq, wrq
 
 PEER = socket_address("192.0.2.9", 2000)
 
@@ -313,6 +313,48 @@ async def test_who_has_left_is_forgotten(clock: MockClock) -> None:
         assert len(network.datagrams) == 1
         assert each.alarm == math.inf
         assert not exchange._heap
+
+
+async def test_clients_that_break_off_leave_nothing_in_memory(clock: MockClock) -> None:
+    """Whatever timeout they had asked for; and those that stay are not forgotten."""
+    network = SimNetwork()
+    async with running(network) as exchange:
+        patient = member(peer=socket_address("192.0.2.9", 1), timeout=255)
+        exchange.join(patient)
+        for _ in range(5 * STALE_ALARMS_MAX):
+            each = member(timeout=255)
+            exchange.join(each)
+            exchange.deliver(each, DatagramsReceived(error(0), 5, trio.current_time()))
+            assert each.transfer.finished
+        assert len(exchange._heap) <= STALE_ALARMS_MAX + 2
+        sent = len(network.datagrams)
+        await trio.sleep(256)
+        assert [datagram.target[3] for datagram in network.datagrams[sent:]] == [1]
+
+
+@pytest.mark.parametrize("tid", ["listen", "shared"])
+async def test_an_upload_whose_place_is_taken_while_it_commits_ends(
+    world: World, clock: MockClock, monkeypatch: pytest.MonkeyPatch, tid: Tid
+) -> None:
+    """It is kept, and its task does not wait for ever: it would count against transfers_max."""
+    commit = Sink.commit
+
+    async def slowly(sink: Sink) -> None:
+        await trio.sleep(1)
+        await commit(sink)
+
+    monkeypatch.setattr(Sink, "commit", slowly)
+    world.file("file", b"x")
+    async with world.serving(world.config(tid, transfers_max=9)):
+        board = world.board()
+        for number in range(9):
+            _, source = await board.ask(wrq(f"new{number}"))
+            board.send(data(1, b"y"), source)
+            await trio.sleep(0.02)
+        await trio.sleep(60)
+        assert (await world.board(3000).ask(rrq("file")))[0] == data(1, b"x")
+    for number in range(9):
+        assert (world.root / f"new{number}").read_bytes() == b"y"
 
 
 async def test_a_transfer_that_joins_ends_the_one_that_stands(clock: MockClock) -> None:

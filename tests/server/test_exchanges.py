@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import gc
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -11,9 +13,11 @@ from trio.testing import MockClock
 
 from snowowl.content.store import Store
 from snowowl.datagram import address
-from snowowl.datagram.interface import LocalAddress
+from snowowl.datagram.interface import Endpoint, LocalAddress
+from snowowl.observe.observers import Observers
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.server import exchanges as exchanges_module
+from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import LOCAL_ADDRESSES_MAX, SHARED_PER_ADDRESS
 from tests.playbook import ack, data, error
 from tests.server.world import LISTENING, SERVER, Board, Tid, World, rrq
@@ -164,7 +168,34 @@ async def test_local_addresses_with_sockets_are_bounded(world: World, clock: Moc
         for number in range(LOCAL_ADDRESSES_MAX + 20):
             board = world.board(2000 + number, server=f"192.0.2.{number + 1}")
             await fetch(board)
-        assert sockets(world) == LOCAL_ADDRESSES_MAX
+            assert sockets(world) <= LOCAL_ADDRESSES_MAX
+
+
+async def test_a_peak_of_local_addresses_leaves_nothing_behind(
+    world: World, clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither sockets nor, by the memory of who used them last, what belonged to closed ones."""
+    monkeypatch.setattr(exchanges_module, "LOCAL_ADDRESSES_MAX", 4)
+    opened: list[weakref.ref[Exchange]] = []
+
+    def remembered(endpoint: Endpoint, observers: Observers) -> Exchange:
+        exchange = Exchange(endpoint, observers)
+        opened.append(weakref.ref(exchange))
+        return exchange
+
+    monkeypatch.setattr(exchanges_module, "Exchange", remembered)
+    world.file("file", b"x")
+    async with world.serving():
+        boards = [world.board(2000 + n, server=f"192.0.2.{n + 1}") for n in range(20)]
+        sources = [(await board.ask(rrq("file")))[1] for board in boards]
+        assert sockets(world) == 20
+        for board, source in zip(boards, sources, strict=True):
+            board.send(ack(1), source)
+        await trio.sleep(0.05)
+        await fetch(world.board(3000, server="192.0.2.99"))
+        assert sockets(world) == 1
+        gc.collect()
+        assert sum(reference() is not None for reference in opened) == 1
 
 
 async def test_a_socket_that_somebody_is_about_to_use_is_not_closed(
