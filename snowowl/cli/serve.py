@@ -29,6 +29,7 @@ EXIT_INTERRUPTED = 130  # what a shell reports for SIGINT
     "  [default: *:69]  [env var: SNOWOWL_LISTEN]",
 )
 @click.option(
+    "-c",
     "--config",
     "file",
     type=click.Path(),
@@ -65,7 +66,9 @@ EXIT_INTERRUPTED = 130  # what a shell reports for SIGINT
     help="How log lines look.  [default: console]  [env var: SNOWOWL_LOG_FORMAT]",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log each request too.")
-@click.option("-q", "--quiet", is_flag=True, help="Log only what went wrong.")
+@click.option(
+    "-q", "--quiet", is_flag=True, help="Log warnings only; the addresses are always told."
+)
 def serve(
     root: str | None,
     listen: tuple[str, ...],
@@ -134,6 +137,7 @@ def _port_range_change(text: str) -> Change:
 def _run(config: Config) -> int:
     import trio
 
+    from snowowl.config import unknown_variables
     from snowowl.observe.log import LogObserver
     from snowowl.observe.writer import LineWriter
     from snowowl.server.errors import ListenError, RootError
@@ -160,7 +164,7 @@ def _run(config: Config) -> int:
             colors=_wants_colors(),
         )
         writer.dropped_line = log.dropped
-        for warning in config.warnings():
+        for warning in (*unknown_variables(os.environ), *config.warnings()):
             log.complain(warning)
         async with trio.open_nursery() as outer:
             outer.start_soon(writer.run)

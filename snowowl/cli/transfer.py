@@ -170,18 +170,27 @@ def progress_bar(name: str, *, quiet: bool) -> Iterator[Progress | None]:
         BarColumn,
         DownloadColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeRemainingColumn,
-        TransferSpeedColumn,
     )
+    from rich.text import Text
 
-    from snowowl.observe.words import printable
+    from snowowl.observe.words import printable, size_text
+
+    class Rate(ProgressColumn):
+        """In the units of the other columns, which rich's own does not have."""
+
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{size_text(speed)}/s")
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        Rate(),
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)

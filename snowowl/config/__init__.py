@@ -16,6 +16,7 @@ from snowowl.config.environment import (
     Change,
     from_environment,
     parse_port_range,
+    unknown_variables,
 )
 from snowowl.config.listen import ListenAddress, parse_listen
 from snowowl.config.model import (
@@ -58,6 +59,7 @@ __all__ = [
     "parse_config",
     "parse_listen",
     "parse_port_range",
+    "unknown_variables",
 ]
 
 # No module may be called like a name that it defines: importing it would hide the name here.

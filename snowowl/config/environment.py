@@ -8,6 +8,7 @@ names: what is not in the table is for the file.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 
 import attrs
 
@@ -69,6 +70,18 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("SNOWOWL_OVERWRITE", "write.overwrite", parse_truth),
     Variable("SNOWOWL_LOG_FORMAT", "log.format", str),
 )
+
+
+def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a warning for each variable that looks like one of these and is none."""
+    known = [CONFIG_VARIABLE, *(variable.name for variable in VARIABLES)]
+    warnings = []
+    for name in sorted(environ):
+        if name.startswith("SNOWOWL_") and name not in known:
+            found = get_close_matches(name, known, n=1)
+            hint = f" (did you mean {found[0]}?)" if found else ""
+            warnings.append(f"the environment variable {show(name)} has no effect{hint}")
+    return tuple(warnings)
 
 
 def from_environment(environ: Mapping[str, str]) -> tuple[Change, ...]:

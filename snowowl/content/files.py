@@ -27,6 +27,14 @@ _SETTLED_COARSE_NS: Final = 2_100_000_000
 """How old the last change must be for (mtime, ctime, size) to tell versions apart: time stamps
 move in steps of a tick (up to 10 ms), on some file systems of 1 or 2 seconds."""
 
+_KINDS: Final = {
+    stat.S_IFDIR: "directory",
+    stat.S_IFIFO: "FIFO",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+    stat.S_IFSOCK: "socket",
+}
+
 Identity = tuple[int, int, int, int, int]
 """What tells one version of a file from another: device, inode, mtime and ctime (ns), size.
 
@@ -49,7 +57,7 @@ def identity(status: os.stat_result) -> Identity:
         raise ContentError(
             ErrorCode.ACCESS_VIOLATION,
             "not a regular file",
-            f"file type {stat.filemode(status.st_mode)[0]}",
+            f"it is a {_KINDS.get(stat.S_IFMT(status.st_mode), 'special file')}",
         )
     return (
         status.st_dev,

@@ -206,8 +206,8 @@ def _renderer(form: Format, *, colors: bool) -> Render:
             return str(json(None, level, entry))
         if form == "logfmt":
             return " ".join(f"{key}={_logfmt_value(str(value))}" for key, value in entry.items())
-        # The message names client and file already.
-        for key in ("client", "file", "seconds", "octets", "outcome", "reason", "code"):
+        # The message holds these already.
+        for key in ("address", "client", "file", "seconds", "octets", "outcome", "reason", "code"):
             entry.pop(key, None)
         traceback = entry.pop("traceback", None)
         line = str(

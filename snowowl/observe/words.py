@@ -20,8 +20,8 @@ def size_text(octets: float) -> str:
 
 
 def rate_text(octets: int, seconds: float) -> str:
-    """Return a rate as ``12.3 MiB/s``; an instant has none."""
-    return f"{size_text(octets / seconds)}/s" if seconds > 0 else "-"
+    """Return a rate as ``12.3 MiB/s``; nothing and an instant have none."""
+    return f"{size_text(octets / seconds)}/s" if octets and seconds > 0 else "-"
 
 
 def outcome_words(outcome: Outcome) -> str:

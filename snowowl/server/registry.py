@@ -136,7 +136,8 @@ class Contest:
                 admitted.member.contest = None
                 if admitted is loser:
                     admitted.exchange.deliver(admitted.member, SUPERSEDED)
-                elif admitted.member.suspended:
+                # The loser, too: a file that is being committed is kept, and dallies as it must.
+                if admitted.member.suspended:
                     admitted.exchange.resume(admitted.member)
 
 

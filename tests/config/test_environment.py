@@ -13,6 +13,7 @@ from snowowl.config.environment import (
     from_environment,
     parse_port_range,
     parse_truth,
+    unknown_variables,
 )
 from snowowl.config.model import Config
 from snowowl.config.overlay import override
@@ -77,3 +78,12 @@ def test_truth_is_what_click_takes_for_it(text: str) -> None:
     else:
         # click counts the empty text as false for a flag; here an empty variable is not set.
         assert text.strip() == "" or parse_truth(text) is expected
+
+
+def test_a_variable_that_is_none_is_warned_of() -> None:
+    environ = {"SNOWOWL_LISTN": "x", "SNOWOWL_ROOT": "/srv", "SNOWOWL_CONFIG": "f", "HOME": "/"}
+    (warning,) = unknown_variables(environ)
+    assert "SNOWOWL_LISTN" in warning
+    assert "did you mean SNOWOWL_LISTEN?" in warning
+    (warning,) = unknown_variables({"SNOWOWL_\x1b[31m": "x"})
+    assert warning.isprintable()
