@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from snowowl.config import Change, Config
 
 EX_CONFIG = 78  # sysexits.h; units say RestartPreventExitStatus=2 78
+DESCRIPTORS_WANTED = 65536  # for limits.transfers_max uploads, and sockets of their own
 EXIT_INTERRUPTED = 130  # what a shell reports for SIGINT
 
 
@@ -180,7 +181,20 @@ def _run(config: Config) -> int:
             writer.close()
         return exit_status
 
+    _raise_descriptor_limit()
     return trio.run(run)
+
+
+def _raise_descriptor_limit() -> None:
+    """Take as many file descriptors as the system gives: an upload holds two or three."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _wants_colors() -> bool:

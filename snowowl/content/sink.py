@@ -125,9 +125,12 @@ class Sink:
                 self._discarded = True
                 self._buffer = bytearray()
                 # Also the closing of a file may take long: its blocks are freed.
-                await trio.to_thread.run_sync(
-                    self._temporary.close, abandon_on_cancel=False, limiter=self._limiter
-                )
+                try:
+                    await trio.to_thread.run_sync(
+                        self._temporary.close, abandon_on_cancel=False, limiter=self._limiter
+                    )
+                except RuntimeError:  # no thread can be started: better a pause than a leak
+                    self._temporary.close()
 
     async def __aenter__(self) -> Self:
         """Return the sink.  No checkpoint: a cancellation here would leave the file behind."""

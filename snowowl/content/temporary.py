@@ -46,6 +46,8 @@ _NO_TMPFILE: Final = frozenset(
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What link answers on file systems without hard links (vfat, exfat, some of FUSE)."""
 
+_CANNOT_OPEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE})
+
 _RENAME_NOREPLACE: Final = 1  # include/uapi/linux/fs.h
 
 
@@ -182,9 +184,12 @@ class Temporary:
         try:
             path = self._directory.prefix or b"."
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._directory.fd)
-        except PermissionError:
-            # A drop box: it may be written and searched, not read.  Then the file once more: the
-            # journalling file systems of Linux write a file's new names out with it.
+        except OSError as error:
+            if error.errno not in _CANNOT_OPEN:
+                raise
+            # A drop box: it may be written and searched, not read; or no descriptor is left.  Then
+            # the file once more: the journalling file systems of Linux write a file's new names
+            # out with it.
             os.fsync(self._fd)
             return
         try:

@@ -46,6 +46,7 @@ class SystemNetwork:
                 sock = _bind("0.0.0.0", port, dual=False)  # noqa: S104 - what was asked for
         try:
             if _LINUX:
+                _report_unreachable(sock)
                 sock.setsockopt(socket.IPPROTO_IP, cmsg.IP_PKTINFO, 1)
                 if sock.family == socket.AF_INET6:
                     sock.setsockopt(socket.IPPROTO_IPV6, cmsg.IPV6_RECVPKTINFO, 1)
@@ -149,10 +150,9 @@ def _prepare(sock: socket.socket) -> None:
 
 def _report_unreachable(sock: socket.socket) -> None:
     """Have ICMP errors reported with the peer that they are about."""
+    sock.setsockopt(socket.IPPROTO_IP, cmsg.IP_RECVERR, 1)  # IPv4 over a dual-stack socket, too
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, cmsg.IPV6_RECVERR, 1)
-    else:
-        sock.setsockopt(socket.IPPROTO_IP, cmsg.IP_RECVERR, 1)
 
 
 def _bind_to(sock: socket.socket, local: LocalAddress | None, port: int) -> None:

@@ -95,7 +95,7 @@ class LineWriter:
                 abandon_on_cancel=True,
                 limiter=self._limiter,
             )
-        except OSError:
+        except (OSError, RuntimeError):  # RuntimeError: no thread can be started
             self.dropped += dropped + len(pieces)
 
 

@@ -17,6 +17,9 @@ from snowowl.wire.packets import WriteRequest
 DALLY_SECONDS: Final = 5.0
 """At least one retransmission interval of every client in CLIENTS.md: tftp-hpa and atftp wait 5 s."""
 
+DALLY_SECONDS_MAX: Final = 30.0
+"""A client may ask for a timeout of 255 s; its upload is on disk, and need not hold a port for that."""
+
 
 class WriteTransfer(Receiving):
     """Answers one WRQ; the file is complete once `Commit` was carried out."""
@@ -44,4 +47,4 @@ class WriteTransfer(Receiving):
         return super()._run_ended(now)
 
     def _dally_seconds(self) -> float:
-        return max(DALLY_SECONDS, 2 * self._timer.interval)
+        return min(max(DALLY_SECONDS, 2 * self._timer.interval), DALLY_SECONDS_MAX)

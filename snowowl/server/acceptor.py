@@ -58,7 +58,7 @@ class Acceptor:
             batch = endpoint.receive()
             if batch:
                 self.accept(batch)
-            else:
+            elif not endpoint.take_unreachable():  # of no interest: nobody waits here for a peer
                 await trio.sleep(0.01)  # a socket error; do not spin on it
 
     def accept(self, batch: Sequence[Received]) -> None:
@@ -105,7 +105,7 @@ class Acceptor:
             octets,
             standing.octets if standing else None,
             standing.member.transfer if standing and standing.member else None,
-            active=len(self._registry),
+            active=self._registry.unsettled,
             active_max=self._transfers_max,
         )
         if verdict is Verdict.REPEAT and standing and standing.member and standing.exchange:
