@@ -138,3 +138,19 @@ def test_it_cannot_serve(tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert json.loads(line)["level"] == "error"
     assert "192.0.2.77" in json.loads(line)["event"]
+
+
+def test_it_takes_as_many_descriptors_as_it_may() -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
+        with serving() as server:
+            limits = Path(f"/proc/{server.process.pid}/limits")
+            if not limits.exists():
+                pytest.skip("no /proc to look at")
+            (line,) = [line for line in limits.read_text().splitlines() if "open files" in line]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    expected = min(before[1], module.DESCRIPTORS_WANTED)
+    assert int(line.split()[3]) == expected

@@ -136,3 +136,22 @@ async def test_a_non_blocking_pipe_that_is_full_is_waited_for(pipe: Pipe) -> Non
         await trio.sleep(0.02)
         while not os.read(pipe[0], 65536).endswith(b"late"):
             await trio.sleep(0.005)
+
+
+async def test_without_a_thread_lines_are_lost_and_nothing_else(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_thread(*_: object, **__: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("can't start new thread")
+
+    writer = LineWriter(pipe[1])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.run)
+        with monkeypatch.context() as patch:
+            patch.setattr(trio.to_thread, "run_sync", no_thread)
+            writer.write("lost")
+            await trio.sleep(0.02)
+        writer.write("kept")
+        writer.close()
+    assert "kept" in os.read(pipe[0], 65536).decode()

@@ -49,6 +49,7 @@ def test_a_server_dallies_for_the_slowest_client() -> None:
     assert dallying().deadline == DALLY_SECONDS
     assert dallying(timeout=2).deadline == DALLY_SECONDS
     assert dallying(timeout=9).deadline == 18.0
+    assert dallying(timeout=255).deadline == 30.0
 
 
 @pytest.mark.rule("R11")

@@ -13,6 +13,7 @@ from tests.real.harness import (
     Address,
     Peer,
     Server,
+    ack,
     fetch,
     read_on,
     rrq,
@@ -134,3 +135,18 @@ def test_clients_that_ask_and_go_away(root: Path) -> None:
                 peer.ask(rrq(b"file"), server.address)
         server.wait_log("RRQ from", 40)  # a port may be somebody else's by then
         assert fetch(server.address, b"file") == b"x" * 700
+
+
+@pytest.mark.parametrize("tid", ["shared", "own", "listen"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_client_that_is_gone_is_sent_no_more(root: Path, tid: str, host: str) -> None:
+    """The news that its port is closed ends its transfer, long before silence would."""
+    (root / "file").write_bytes(b"x" * 5000)
+    config = f"[server]\ntid = '{tid}'\n"
+    with serving(root, listen=["*:0"], config=config) as server:
+        address = (host, server.address[1])
+        with Peer(host) as peer:
+            _, source = peer.ask(rrq(b"file", ("windowsize", 4)), address)
+            peer.ask(ack(0), source)
+        server.wait_log("the peer's port is closed")
+        assert fetch(address, b"file", host=host) == b"x" * 5000
