@@ -43,8 +43,8 @@ class ReadTransfer(Sending):
             # Rule R4: an ERROR after the OACK is how UEFI, PXE ROMs and barebox ask for a size.
             self._end(Outcome(OutcomeKind.PROBED, message, error.code), Trigger.PROBED)
             return NOTHING
-        if self.window.all_sent and self._timer.retries:
-            # A client that is done answers what comes again with whatever its next state makes of
-            # it; lwIP's says "access violation".
+        if self._timer.retries:
+            # At its end, a client that is done answers what comes again with whatever its next
+            # state makes of it; lwIP's says "access violation".
             return self._peer_gone(Outcome(OutcomeKind.ABORTED, message, error.code))
         return super()._error_received(datagram)

@@ -67,10 +67,7 @@ class Sending(Transfer):
             self._timer.stop()
             self.deadline = NEVER
             return NOTHING
-        if self.window.base < self.window.twice:
-            self._timer.rearm(now)
-        else:
-            self._timer.sent(now)
+        self._timer.sent(now)
         actions = self._take()
         self._arm(now)
         return actions
@@ -83,8 +80,7 @@ class Sending(Transfer):
         """Set the deadline: for what is in flight, or for the next burst of the window."""
         self.deadline = self._timer.deadline
         if self._pace.strained and self._burst_is_due:
-            pause = pause_seconds(self._timer.round_trip)
-            self.deadline = min(self.deadline, now + pause)
+            self.deadline = now + pause_seconds(self._timer.round_trip)
 
     @property
     def _burst_is_due(self) -> bool:
@@ -92,7 +88,7 @@ class Sending(Transfer):
         return self.state is State.TRANSFERRING and self.window.has_room
 
     def _timer_expired(self, now: float) -> Actions:
-        if now < self.deadline or self.deadline == NEVER:
+        if now < self.deadline:
             return NOTHING
         if self._burst_is_due:
             return self._send(now)
@@ -134,6 +130,7 @@ class Sending(Transfer):
             # But not the ACK of the last block from before a rewind: U-Boot, which counted its
             # window from where it was then, sends that one in the course of things.
             if window.base != window.twice:
+                self._pace.failed(timed_out=False)
                 self.retransmitted += window.rewind()
         elif self._pace.strained:
             self._pace.passed()
@@ -153,6 +150,7 @@ class Sending(Transfer):
             return NOTHING
         if window.base <= window.twice or window.next == window.base:
             return NOTHING
+        self._pace.failed(timed_out=False)
         self.retransmitted += window.rewind()
         return self._send(now)
 
@@ -161,7 +159,7 @@ class Sending(Transfer):
             return self._resend_opening()
         if self._timer.retries == 1 or self._heard_twice:
             self._heard_twice = False
-            self._pace.stalled()
+            self._pace.failed(timed_out=True)
         self.retransmitted += self.window.rewind()
         return self._take()
 

@@ -229,7 +229,7 @@ class Transfer(ABC):
         """Set the deadline, from the timer above all."""
 
     def _timer_expired(self, now: float) -> Actions:
-        if now < self.deadline or self.deadline == NEVER:
+        if now < self.deadline:
             return NOTHING
         if not self._timer.expired(now):
             return self._peer_gone(Outcome(OutcomeKind.TIMED_OUT, "the peer fell silent"))

@@ -54,7 +54,7 @@ class SendWindow:
     def take(self, count_max: int) -> tuple[int, int]:
         """Return (first, count) of the blocks to send now, and count them as in flight."""
         first = self.next
-        self.next = max(first, min(self.base + self.size, self.total + 1, first + count_max))
+        self.next = min(self.base + self.size, self.total + 1, first + count_max)
         return first, self.next - first
 
     @property

@@ -45,6 +45,7 @@ def test_an_oack_is_acknowledged_by_ack_0() -> None:
     story = Playbook(getting(blksize=8, tsize=0)).starts().sends(RRQ_8 + asked(tsize=0))
     story.receives(oack(blksize=8, tsize=99)).sends(ack(0)).stands(State.TRANSFERRING)
     assert story.transfer.terms.tsize == 99
+    assert story.transfer.answered
     story.receives(data(1, FULL)).sends(stored(FULL), ack(1)).done()
 
 

@@ -12,10 +12,14 @@ from snowowl.protocol.pace import (
 )
 
 
+def time_out(pace: Pace) -> None:
+    pace.failed(timed_out=True)
+
+
 def stalled(size: int, times: int) -> Pace:
     pace = Pace(size)
     for _ in range(times):
-        pace.stalled()
+        pace.failed(timed_out=True)
     return pace
 
 
@@ -35,14 +39,41 @@ def test_a_window_leaves_at_once() -> None:
 def test_one_timeout_is_chance() -> None:
     pace = Pace(32)
     seen = []
-    for happened in (pace.stalled, pace.passed, pace.stalled):
-        happened()
+    for happened in (time_out, Pace.passed, time_out):
+        happened(pace)
         seen.append((pace.burst, pace.strained))
     assert seen == [(32, True), (32, False), (32, True)]
 
 
 def test_timeouts_in_a_row_shrink_the_burst_down_to_one_block() -> None:
-    assert [stalled(32, times).burst for times in range(1, 9)] == [32, 16, 8, 4, 2, 1, 1, 1]
+    assert [stalled(32, times).burst for times in range(1, 7)] == [32, 16, 8, 4, 2, 1]
+
+
+def test_if_single_blocks_fail_too_it_is_not_the_burst() -> None:
+    """A link that loses every twentieth packet lets no window of 64 through whole."""
+    pace = stalled(32, 7)
+    assert pace.burst == 32
+    pace.failed(timed_out=True)
+    pace.failed(timed_out=True)
+    assert pace.burst == 32
+
+
+def test_gaps_shrink_the_burst_if_no_window_gets_through() -> None:
+    pace = Pace(32)
+    bursts = []
+    for _ in range(16):
+        pace.failed(timed_out=False)
+        bursts.append(pace.burst)
+    assert bursts == [32] * 7 + [16] * 4 + [8] * 4 + [4]
+
+
+def test_gaps_by_chance_do_not() -> None:
+    pace = Pace(32)
+    for _ in range(20):
+        for _ in range(7):
+            pace.failed(timed_out=False)
+        pace.passed()
+    assert pace.burst == 32
 
 
 def test_lock_step_has_nothing_to_shrink() -> None:
@@ -66,8 +97,8 @@ def test_growing_in_vain_makes_patient() -> None:
     waits = []
     for _ in range(12):
         waits.append(windows_until_larger(pace))
-        pace.stalled()
-        pace.stalled()
+        pace.failed(timed_out=True)
+        pace.failed(timed_out=True)
         assert pace.burst == 16
     assert waits[:3] == [PATIENCE_MIN, 2 * PATIENCE_MIN, 4 * PATIENCE_MIN]
     assert waits[-1] == PATIENCE_MAX
@@ -77,8 +108,8 @@ def test_a_stall_restarts_the_wait() -> None:
     pace = stalled(32, 2)
     for _ in range(PATIENCE_MIN - 1):
         pace.passed()
-    pace.stalled()
-    pace.stalled()
+    pace.failed(timed_out=True)
+    pace.failed(timed_out=True)
     assert pace.burst == 8
     assert windows_until_larger(pace) == PATIENCE_MIN
 

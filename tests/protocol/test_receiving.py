@@ -310,7 +310,13 @@ def test_while_content_is_paused_nothing_is_acknowledged_and_nothing_is_due() ->
     story.receives(data(2, FULL)).sends(stored(FULL)).receives(data(2, FULL)).does_nothing()
     assert story.transfer.deadline == math.inf
     story.receives(data(3, FULL)).does_nothing()
-    story.at(50.0).happens(ContentReady(50.0)).sends(ack(2)).is_due(1.0).done()
+    story.at(50.0).happens(ContentReady(50.0)).sends(ack(2)).is_due(1.0)
+    story.happens(ContentPaused()).does_nothing().happens(ContentReady(50.0)).does_nothing().done()
+
+
+def test_on_a_slow_link_an_ack_is_repeated_later() -> None:
+    story = Playbook(writing(blksize=8)).starts().sends(oack(blksize=8)).after(0.9)
+    story.receives(data(1, FULL)).sends(stored(FULL), ack(1)).is_due(2.7).done()
 
 
 def test_a_pause_inside_a_window_stops_the_timer() -> None:
@@ -330,7 +336,6 @@ def test_a_gap_that_is_found_in_a_pause_is_told_after_it() -> None:
 def test_the_last_block_may_come_in_a_pause() -> None:
     story = lock_step().happens(ContentPaused()).does_nothing()
     story.receives(data(2, b"end")).sends(stored(b"end"), COMMIT)
-    story.happens(ContentReady(0.5)).does_nothing()
     story.happens(ContentCommitted(1.0)).sends(ack(2)).receives(data(2, b"end")).sends(
         ack(2)
     ).done()

@@ -299,6 +299,11 @@ def test_a_peer_that_is_not_heard_says_nothing_about_bursts() -> None:
     story.receives(ack(16)).sends(blocks(17, 8)).done()
 
 
+def test_a_peer_that_was_heard_once_is_not_heard_for_ever() -> None:
+    story = stalled().expires().sends(blocks(9, 4)).expires().sends(blocks(13, 4))
+    story.expires().sends(blocks(9, 4)).expires().sends(blocks(13, 4)).done()
+
+
 def test_bursts_grow_again_while_windows_get_through() -> None:
     transfer = sending_window(8 * 9999, 8)
     for _ in range(2):
@@ -329,16 +334,19 @@ def test_a_pause_of_content_between_bursts_stops_them() -> None:
 # The timer.
 
 
-def test_the_round_trip_is_not_measured_by_what_was_sent_twice() -> None:
-    """An ACK inside the window may be older than the blocks that it causes to be sent."""
-    story = windowed()
-    timer = story.transfer._timer
-    before = timer.round_trip
-    story.after(ROUND_TRIP).receives(ack(2)).sends(blocks(3, 4))
-    measured = timer.round_trip
-    story.after(0.0001).receives(ack(3)).sends(blocks(4, 4))
-    assert before == measured == timer.round_trip
-    story.after(ROUND_TRIP).receives(ack(7)).sends(blocks(8, 4)).done()
+def test_the_round_trip_is_not_measured_by_what_the_timer_sent_again() -> None:
+    story = windowed().expires().sends(blocks(1, 4)).after(0.001).receives(ack(4))
+    story.sends(blocks(5, 4))
+    assert story.transfer._timer.round_trip == pytest.approx(ROUND_TRIP)
+    story.is_due(0.4).after(ROUND_TRIP).receives(ack(8)).sends(blocks(9, 4)).is_due(0.2).done()
+
+
+def test_a_window_that_fails_again_and_again_is_no_reason_to_slow_down() -> None:
+    """Gaps that are reported at once give round trips too: no window may get through whole."""
+    story = windowed(4, 999)
+    story.expires().sends(blocks(1, 4)).is_due(0.4).after(ROUND_TRIP)
+    story.receives(ack(1)).sends(blocks(2, 4)).is_due(0.4).after(ROUND_TRIP)
+    story.receives(ack(3)).sends(blocks(4, 4)).is_due(0.2).done()
 
 
 def test_a_negotiated_timeout_is_obeyed() -> None:
