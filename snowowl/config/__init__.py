@@ -28,6 +28,15 @@ from snowowl.config.model import (
     ServerConfig,
     WriteConfig,
 )
+from snowowl.config.performance import (
+    BatchConfig,
+    FilesConfig,
+    OffloadConfig,
+    PerformanceConfig,
+    PlatformConfig,
+    SocketsConfig,
+    ZeroCopyConfig,
+)
 from snowowl.config.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -39,17 +48,24 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFIG_VARIABLE",
     "VARIABLES",
+    "BatchConfig",
     "Change",
     "Config",
     "ConfigError",
+    "FilesConfig",
     "LimitsConfig",
     "ListenAddress",
     "LogConfig",
     "NamesConfig",
+    "OffloadConfig",
+    "PerformanceConfig",
+    "PlatformConfig",
     "Problem",
     "ProtocolConfig",
     "ServerConfig",
+    "SocketsConfig",
     "WriteConfig",
+    "ZeroCopyConfig",
     "default_document",
     "dump_config",
     "from_environment",

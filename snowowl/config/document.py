@@ -6,13 +6,14 @@ Both are written from the model, key by key, so that neither can forget one.  No
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
+from snowowl.config.keys import Table, TablePath, own_keys, part, tables
 from snowowl.config.model import Config
 from snowowl.config.schema import SCHEMA_FILE, Json, key_schemas, plain
-from snowowl.config.words import quote
+from snowowl.config.words import dotted, quote
 
 WIDTH = 100
 _HEAD = f"""\
@@ -28,14 +29,16 @@ def default_document() -> str:
 
     The defaults are commented out: a file that set them would keep them when they get better.
     """
-    return _HEAD + "".join(_default_section(field) for field in attrs.fields(Config))
+    return _HEAD + "".join(
+        _default_table(path, table) for path, table in tables(Config).items() if path
+    )
 
 
-def _default_section(section: attrs.Attribute[object]) -> str:
-    table = _class_of(section)
-    lines = ["", f"[{section.name}]", *_comment(str(section.metadata["doc"]))]
+def _default_table(path: TablePath, table: Table) -> str:
+    outer = attrs.fields_dict(tables(Config)[path[:-1]])
+    lines = ["", f"[{dotted(path)}]", *_comment(str(outer[path[-1]].metadata["doc"]))]
     schemas = key_schemas(table)
-    for field in attrs.fields(table):
+    for field in own_keys(table):
         schema = schemas[field.name]
         lines += ["", *_comment(str(schema["description"]))]
         if limits := _limits(schema):
@@ -49,12 +52,6 @@ def _default_section(section: attrs.Attribute[object]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _class_of(section: attrs.Attribute[object]) -> type[attrs.AttrsInstance]:
-    made = getattr(Config(), section.name)
-    assert attrs.has(type(made))
-    return type(made)
-
-
 def _comment(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
 
@@ -66,8 +63,10 @@ def _limits(schema: dict[str, Json]) -> str:
         case {"items": dict(items)}:
             inner = _limits(items)
             return f"Each: {inner[:1].lower()}{inner[1:]}" if inner else ""
-        case {"anyOf": [_, {"minimum": minimum, "maximum": maximum}]}:
+        case {"anyOf": [{"const": 0}, {"minimum": minimum, "maximum": maximum}]}:
             return f"0, or from {minimum} to {maximum}"
+        case {"anyOf": [dict(number), {"enum": list(choices)}]}:
+            return ", or ".join([_limits(number), *map(toml_value, choices)])
         case {"minimum": minimum, "maximum": maximum}:
             return f"From {minimum} to {maximum}"
         case _:
@@ -76,17 +75,21 @@ def _limits(schema: dict[str, Json]) -> str:
 
 def dump_config(config: Config) -> str:
     """Return the whole configuration as TOML that reads back equal; what is not set is left out."""
-    return "\n".join(
-        "".join((f"[{section.name}]\n", *_assignments(getattr(config, section.name))))
-        for section in attrs.fields(Config)
-    )
+    written = []
+    for path, table in tables(Config).items():
+        assignments = "".join(_assignments(part(config, path), own_keys(table)))
+        if assignments:  # a table that only holds tables needs no header
+            written.append(f"[{dotted(path)}]\n{assignments}")
+    return "\n".join(written)
 
 
-def _assignments(table: attrs.AttrsInstance) -> Iterator[str]:
-    for field in attrs.fields(type(table)):
-        value = plain(getattr(table, field.name))
+def _assignments(
+    table: attrs.AttrsInstance, keys: Iterable[attrs.Attribute[object]]
+) -> Iterator[str]:
+    for key in keys:
+        value = plain(getattr(table, key.name))
         if value is not None:
-            yield f"{field.name} = {toml_value(value)}\n"
+            yield f"{key.name} = {toml_value(value)}\n"
 
 
 def toml_value(value: Json) -> str:

@@ -17,6 +17,9 @@ from snowowl.config.words import show
 CONFIG_VARIABLE = "SNOWOWL_CONFIG"
 """Names the configuration file."""
 
+DIGITS_MAX = 100
+"""More than any number that a key takes; int() refuses (ValueError) some thousands of them."""
+
 # The words that click reads as a truth value (click.BOOL), so that a variable and a flag agree.
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -61,11 +64,20 @@ def parse_port_range(text: str) -> tuple[int, int]:
     return int(first), int(last)
 
 
+def parse_integer(text: str) -> int | str:
+    """Read digits as a number; other text stays as it is, for the model to take or to refuse."""
+    word = text.strip()
+    # int() alone would also take signs and underscores.
+    digits = word.isascii() and word.isdecimal() and len(word) <= DIGITS_MAX
+    return int(word) if digits else word
+
+
 VARIABLES: tuple[Variable, ...] = (
     Variable("SNOWOWL_ROOT", "server.root", str),
     Variable("SNOWOWL_LISTEN", "server.listen", str.split),
     Variable("SNOWOWL_TID", "server.tid", str),
     Variable("SNOWOWL_PORT_RANGE", "server.port_range", parse_port_range),
+    Variable("SNOWOWL_WORKERS", "server.workers", parse_integer),
     Variable("SNOWOWL_WRITABLE", "write.enabled", parse_truth),
     Variable("SNOWOWL_OVERWRITE", "write.overwrite", parse_truth),
     Variable("SNOWOWL_LOG_FORMAT", "log.format", str),

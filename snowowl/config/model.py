@@ -16,28 +16,20 @@ from typing import Annotated, Literal
 import attrs
 
 from snowowl.config.constraints import Check, Items, Range, check_text
+from snowowl.config.keys import Conflict, changed, doc
 from snowowl.config.listen import ListenAddress, parse_listen
+from snowowl.config.performance import PerformanceConfig
 
 Address = Annotated[str, Check(parse_listen)]
 Pattern = Annotated[str, Check(check_text)]
 Port = Annotated[int, Range(1, 65535)]
+Workers = Annotated[int, Range(1, 256)] | Literal["auto"]
 OptionName = Literal["blksize", "timeout", "tsize", "windowsize", "rollover"]
+
+BLKSIZE_DEFAULT = 512  # RFC 1350 section 2: what a block is if nobody asks
 
 SIZE_MAX_DEFAULT = 1 << 30
 """1 GiB: larger than the disk images that switches and boards upload, smaller than a disk."""
-
-
-def _doc(text: str, *, example: str | None = None) -> dict[str, str | None]:
-    """Make a key's metadata: what it does, and a value in TOML to show where the default is not."""
-    return {"doc": text, "example": example}
-
-
-@attrs.frozen
-class Conflict:
-    """Values that are fine alone and cannot stand together; `keys` are relative to the section."""
-
-    keys: tuple[str, ...]
-    message: str
 
 
 @attrs.frozen(kw_only=True)
@@ -46,21 +38,21 @@ class ServerConfig:
 
     root: Path = attrs.field(
         default=Path(),
-        metadata=_doc(
+        metadata=doc(
             "The folder that is served. A relative path in a file is relative to that file's"
             " folder. Not set: the folder that the server was started in.",
         ),
     )
     listen: Annotated[tuple[Address, ...], Items(1)] = attrs.field(
         default=("*:69",),
-        metadata=_doc(
+        metadata=doc(
             'Addresses to listen on: "ADDR:PORT", "[v6]:PORT", or "*:PORT" for every IPv4 and IPv6'
             " address. Literal addresses only; port 0 lets the kernel choose.",
         ),
     )
     tid: Literal["shared", "own", "listen"] = attrs.field(
         default="shared",
-        metadata=_doc(
+        metadata=doc(
             'The port that answers come from. "shared": a few random ports, many transfers each'
             ' (fast). "own": a port for each transfer (RFC 1350 to the letter). "listen": the'
             " listening port (for NAT, containers and Kubernetes).",
@@ -68,15 +60,23 @@ class ServerConfig:
     )
     port_range: tuple[Port, Port] | None = attrs.field(
         default=None,
-        metadata=_doc(
+        metadata=doc(
             "The first and the last port that answers may come from, for firewalls. Not set: the"
             " kernel chooses.",
             example="[49152, 50175]",
         ),
     )
+    workers: Workers = attrs.field(
+        default=1,
+        metadata=doc(
+            "How many processes share the load; each holds its own share of limits.transfers_max."
+            ' "auto": one for each CPU that the server may use. More than one only pays when one'
+            " CPU is not enough.",
+        ),
+    )
     drain_seconds: Annotated[float, Range(0, 3600)] = attrs.field(
         default=10.0,
-        metadata=_doc(
+        metadata=doc(
             "How long running transfers may go on after the server was told to stop.",
         ),
     )
@@ -90,6 +90,13 @@ class ServerConfig:
         if self.port_range is not None and self.port_range[0] > self.port_range[1]:
             first, last = self.port_range
             yield Conflict(("port_range",), f"the first port, {first}, is above the last, {last}")
+        if self.tid == "listen" and self.workers != 1:
+            yield Conflict(
+                ("workers", "tid"),
+                'must be 1 while tid is "listen": the processes would share the listening port, and'
+                " what follows a broadcast request could reach another process than the one that"
+                " serves it",
+            )
         fixed = [address for address in self.addresses() if address.port]
         for twice in sorted({str(address) for address in fixed if fixed.count(address) > 1}):
             yield Conflict(("listen",), f'"{twice}" is listed more than once')
@@ -101,14 +108,14 @@ class ProtocolConfig:
 
     blksize_max: Annotated[int, Range(8, 65464)] = attrs.field(
         default=65464,  # RFC 2348 allows 8 to 65464
-        metadata=_doc(
+        metadata=doc(
             "The largest block, in octets, that is granted to a client that asks for it. Never more"
             " than fits in the MTU of the interface, unless mtu is set.",
         ),
     )
     mtu: Annotated[int, Range(68, 65535, zero=True)] = attrs.field(
         default=0,  # RFC 791: every link carries datagrams of 68 octets
-        metadata=_doc(
+        metadata=doc(
             "The largest IP datagram, in octets, that a block may make. 0: the MTU of the interface"
             " that the request came in on. Larger than that MTU: blocks are sent as IP fragments,"
             " which many boot ROMs cannot put together.",
@@ -116,53 +123,53 @@ class ProtocolConfig:
     )
     windowsize_max: Annotated[int, Range(1, 65535)] = attrs.field(
         default=64,  # RFC 7440 allows 1 to 65535
-        metadata=_doc(
+        metadata=doc(
             "The most blocks that are sent before an acknowledgement, if the client asks for a"
             " window.",
         ),
     )
     rollover: Literal["0", "1", "none"] = attrs.field(
         default="0",
-        metadata=_doc(
+        metadata=doc(
             "The block number that follows 65535, unless the client asks by the rollover option."
             ' "none": refuse files of more than 65535 blocks.',
         ),
     )
     refuse_options: tuple[OptionName, ...] = attrs.field(
         default=(),
-        metadata=_doc(
+        metadata=doc(
             "Options that are never granted, for clients that ask for what they cannot do.",
         ),
     )
     timeout_initial_seconds: Annotated[float, Range(0.01, 255)] = attrs.field(
         default=1.0,  # RFC 6298 section 2.1: one second until there is a measurement
-        metadata=_doc(
+        metadata=doc(
             "How long to wait for an answer before the first round trip was measured. A timeout"
             " that the client asks for comes first.",
         ),
     )
     timeout_min_seconds: Annotated[float, Range(0.001, 255)] = attrs.field(
         default=0.2,
-        metadata=_doc(
+        metadata=doc(
             "The shortest time to wait for an answer, however quick the round trips are.",
         ),
     )
     timeout_max_seconds: Annotated[float, Range(0.01, 255)] = attrs.field(
         default=5.0,  # RFC 2349 allows 1 to 255
-        metadata=_doc(
+        metadata=doc(
             "The longest time to wait for an answer: the wait doubles with every one that is"
             " missing.",
         ),
     )
     retries: Annotated[int, Range(0, 1000)] = attrs.field(
         default=5,
-        metadata=_doc(
+        metadata=doc(
             "How often something is sent again before its transfer may be given up.",
         ),
     )
     silence_max_seconds: Annotated[float, Range(0, 3600)] = attrs.field(
         default=30.0,  # GRUB stops acknowledging while it unpacks what it has
-        metadata=_doc(
+        metadata=doc(
             "A transfer ends when its client was silent that long and the retries are used up.",
         ),
     )
@@ -190,14 +197,14 @@ class NamesConfig:
 
     strip_trailing: bool = attrs.field(
         default=True,
-        metadata=_doc(
+        metadata=doc(
             "Ignore octets 0xFF, spaces and control characters after a name: some boot ROMs send"
             " them.",
         ),
     )
     backslash: bool = attrs.field(
         default=True,
-        metadata=_doc(
+        metadata=doc(
             "Read \\ in a name as /, as Windows boot loaders mean it.",
         ),
     )
@@ -209,33 +216,33 @@ class WriteConfig:
 
     enabled: bool = attrs.field(
         default=False,
-        metadata=_doc(
+        metadata=doc(
             "Let clients write files. TFTP knows no passwords: everybody who reaches the port may.",
         ),
     )
     overwrite: bool = attrs.field(
         default=False,
-        metadata=_doc(
+        metadata=doc(
             "Let an upload replace a file that exists.",
         ),
     )
     create: bool = attrs.field(
         default=True,
-        metadata=_doc(
+        metadata=doc(
             "Let an upload make a new file. If not, only files that exist may be written, which"
             " needs overwrite.",
         ),
     )
     patterns: tuple[Pattern, ...] = attrs.field(
         default=("*",),
-        metadata=_doc(
+        metadata=doc(
             'Names that may be written, as shell patterns for the whole name beneath the root: "*"'
             ' also matches "/".',
         ),
     )
     size_max: Annotated[int, Range(0, (1 << 63) - 1)] = attrs.field(
         default=SIZE_MAX_DEFAULT,
-        metadata=_doc(
+        metadata=doc(
             "The largest upload, in octets.",
         ),
     )
@@ -247,7 +254,7 @@ class LimitsConfig:
 
     transfers_max: Annotated[int, Range(1, 1_000_000)] = attrs.field(
         default=10_000,
-        metadata=_doc(
+        metadata=doc(
             "The most transfers at the same time.",
         ),
     )
@@ -259,13 +266,13 @@ class LogConfig:
 
     format: Literal["console", "logfmt", "json"] = attrs.field(
         default="console",
-        metadata=_doc(
+        metadata=doc(
             'How a line of the log looks: "console" for people, "logfmt" or "json" for programs.',
         ),
     )
     level: Literal["debug", "info", "warning", "error"] = attrs.field(
         default="info",
-        metadata=_doc(
+        metadata=doc(
             "The least important events that are logged.",
         ),
     )
@@ -277,29 +284,37 @@ class Config:
 
     server: ServerConfig = attrs.field(
         factory=ServerConfig,
-        metadata=_doc("What is served, on which addresses, and from which ports."),
+        metadata=doc("What is served, on which addresses, and from which ports."),
     )
     protocol: ProtocolConfig = attrs.field(
         factory=ProtocolConfig,
-        metadata=_doc(
+        metadata=doc(
             "What the options of a transfer may become, and when something is sent again."
         ),
     )
     names: NamesConfig = attrs.field(
         factory=NamesConfig,
-        metadata=_doc("How the name in a request is read."),
+        metadata=doc("How the name in a request is read."),
     )
     write: WriteConfig = attrs.field(
         factory=WriteConfig,
-        metadata=_doc("Whether clients may upload, and what."),
+        metadata=doc("Whether clients may upload, and what."),
     )
     limits: LimitsConfig = attrs.field(
         factory=LimitsConfig,
-        metadata=_doc("What the server takes on at most."),
+        metadata=doc("What the server takes on at most."),
     )
     log: LogConfig = attrs.field(
         factory=LogConfig,
-        metadata=_doc("What is logged, and how it looks."),
+        metadata=doc("What is logged, and how it looks."),
+    )
+    performance: PerformanceConfig = attrs.field(
+        factory=PerformanceConfig,
+        metadata=doc(
+            "How the server gets to sockets and files. Every key here trades something, and the"
+            " defaults suit nearly everybody: change one with a measurement at hand. What a"
+            " transfer may ask for decides more: protocol.windowsize_max and protocol.blksize_max.",
+        ),
     )
 
     def conflicts(self) -> Iterator[Conflict]:
@@ -311,33 +326,36 @@ class Config:
 
     def warnings(self) -> tuple[str, ...]:
         """Name every key that was set and has no effect, and why; nothing here is an error."""
+        blksize_max = self.protocol.blksize_max
+        if "blksize" in self.protocol.refuse_options:
+            blksize_max = BLKSIZE_DEFAULT
         return tuple(
-            f"{key}: {reason}" for key, reason in chain(self._unused(), self._unused_write())
+            f"{key}: {reason}"
+            for key, reason in chain(
+                self._unused(), self._unused_write(), self.performance.unused(blksize_max)
+            )
         )
 
     def _unused(self) -> Iterator[tuple[str, str]]:
-        server, protocol, default = self.server, self.protocol, ProtocolConfig()
+        server, protocol = self.server, self.protocol
         if server.tid == "listen" and server.port_range is not None:
             yield (
                 "server.port_range",
                 'has no effect while server.tid is "listen": answers come from the listening port',
             )
-        for option, key, changed in (
-            ("blksize", "blksize_max", protocol.blksize_max != default.blksize_max),
-            ("windowsize", "windowsize_max", protocol.windowsize_max != default.windowsize_max),
-        ):
-            if changed and option in protocol.refuse_options:
+        set_keys = set(changed(protocol))
+        for option, key in (("blksize", "blksize_max"), ("windowsize", "windowsize_max")):
+            if key in set_keys and option in protocol.refuse_options:
                 yield (
                     f"protocol.{key}",
                     f'has no effect while protocol.refuse_options has "{option}"',
                 )
 
     def _unused_write(self) -> Iterator[tuple[str, str]]:
-        write, default = self.write, WriteConfig()
+        write = self.write
         if not write.enabled:
-            for field in attrs.fields(WriteConfig):
-                if getattr(write, field.name) != getattr(default, field.name):
-                    yield f"write.{field.name}", "has no effect while write.enabled is false"
+            for key in changed(write):
+                yield f"write.{key}", "has no effect while write.enabled is false"
             return
         if not write.create and not write.overwrite:
             yield (

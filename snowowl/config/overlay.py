@@ -62,6 +62,8 @@ def _set(plain: dict[str, object], path: KeyPath, value: object) -> bool:
 
 def _problem(fault: Fault, origins: Mapping[KeyPath, str]) -> Problem:
     for path in (fault.path, *fault.related):
+        if path in origins:
+            return Problem(origins[path], 0, dotted(path), fault.message)
         for changed, origin in origins.items():
             # A fault of an element is one of its key; an unknown table is one of the key in it.
             if path[: len(changed)] == changed or changed[: len(path)] == path:

@@ -92,8 +92,8 @@ def _describe(annotation: object) -> dict[str, Json]:
             schema |= {"minItems": len(arguments), "maxItems": len(arguments)}
         return schema
     # TOML has no null: a key that may be None is one that may be left out.
-    (inner,) = (argument for argument in arguments if argument is not NoneType)
-    return _describe(inner)
+    kinds = [_describe(argument) for argument in arguments if argument is not NoneType]
+    return kinds[0] if len(kinds) == 1 else {"anyOf": list(kinds)}
 
 
 def _mark(mark: object) -> dict[str, Json]:

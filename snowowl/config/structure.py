@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn
 
 from snowowl.config.constraints import Check, Items, Range, check_text
+from snowowl.config.keys import tables
 from snowowl.config.model import Config
 from snowowl.config.words import KeyPath, closest, dotted, quote, show
 
@@ -59,27 +60,36 @@ def structure(plain: Mapping[str, object]) -> Config:
         config = _CONVERTER.structure(plain, Config)
     except cattrs.ClassValidationError as error:
         faults.extend(_faults(error, ()))
-        config = _CONVERTER.structure(_without(plain, faults), Config)
-    faulty = {fault.path[:2] for fault in faults}
+        config = _CONVERTER.structure(_without(plain, [fault.path for fault in faults]), Config)
+    faulty = [fault.path for fault in faults]
     for conflict in config.conflicts():
-        first, *rest = (tuple(key.split(".")) for key in conflict.keys)
-        if not faulty.intersection([first, *rest]):
-            faults.append(Fault(first, conflict.message, tuple(rest)))
+        keys: list[KeyPath] = [tuple(key.split(".")) for key in conflict.keys]
+        if not any(_touch(key, path) for key in keys for path in faulty):
+            faults.append(Fault(keys[0], conflict.message, tuple(keys[1:])))
     if faults:
         raise StructureError(faults)
     return config
 
 
-def _without(plain: Mapping[str, object], faults: Iterable[Fault]) -> dict[str, object]:
-    """Copy the values without the keys (or whole tables) that have a fault."""
-    copy = {key: dict(value) if isinstance(value, dict) else value for key, value in plain.items()}
-    for fault in faults:
-        section, *rest = fault.path
-        table = copy.get(str(section))
-        if rest and isinstance(table, dict):
-            table.pop(rest[0], None)
-        else:
-            copy.pop(str(section), None)
+def _touch(path: KeyPath, other: KeyPath) -> bool:
+    """Say whether one path leads to, or through, where the other ends."""
+    return all(mine == its for mine, its in zip(path, other, strict=False))
+
+
+def _without(plain: Mapping[str, object], paths: Iterable[KeyPath]) -> dict[str, object]:
+    """Copy the values without the keys (or whole tables) at the paths, however deep these go.
+
+    Only along the paths, whose length the model bounds: what a file nests deeper stays untouched.
+    """
+    inner: dict[str | int, list[KeyPath]] = {}
+    for first, *rest in paths:
+        inner.setdefault(first, []).append(tuple(rest))
+    copy: dict[str, object] = {}
+    for key, value in plain.items():
+        if key not in inner:
+            copy[key] = value
+        elif isinstance(value, dict) and all(inner[key]):
+            copy[key] = _without(value, inner[key])
     return copy
 
 
@@ -105,19 +115,21 @@ def _faults(error: BaseException, path: KeyPath) -> Iterator[Fault]:
 
 def _hint(key: str, path: KeyPath) -> str:
     """Say where an unknown key belongs, or what it probably should have been."""
-    sections = get_type_hints(Config)
-    if path and key in sections:
-        return f" (belongs at the top: [{key}])"
-    keys = {
-        name: [field.name for field in attrs.fields(section)] for name, section in sections.items()
+    known = tables(Config)
+    fields = {
+        (*home, field.name): home for home, table in known.items() for field in attrs.fields(table)
     }
-    homes = [name for name, names in keys.items() if key in names]
+    homes = [home for place, home in fields.items() if place[-1] == key]
+    for home in homes:
+        table = (*home, key)
+        if table in known:
+            return f" ({'its place is' if home else 'belongs at the top:'} [{dotted(table)}])"
     if homes:
-        return f" (belongs in {' or '.join(f'[{home}]' for home in homes)})"
-    here = keys.get(str(path[0]), []) if path else list(keys)
+        return f" (belongs in {' or '.join(f'[{dotted(home)}]' for home in homes)})"
+    here = [place[-1] for place, home in fields.items() if home == path]
     near = closest(key, here)
     if near is None:
-        everywhere = {name: dotted((home, name)) for home, names in keys.items() for name in names}
+        everywhere = {place[-1]: dotted(place) for place in fields}
         near = everywhere.get(closest(key, everywhere) or "")
     return f" (did you mean {near}?)" if near else ""
 
@@ -137,8 +149,12 @@ def _bool(value: object, _: object) -> bool:
 def _int(value: object, _: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    raise _invalid("an integer", value, _digits_hint(value))
+
+
+def _digits_hint(value: object) -> str:
     digits = isinstance(value, str) and value.isascii() and value.isdecimal()
-    raise _invalid("an integer", value, " (write it without quotes)" if digits else "")
+    return " (write it without quotes)" if digits else ""
 
 
 def _float(value: object, _: object) -> float:
@@ -168,6 +184,13 @@ def _path(value: object, _: object) -> Path:
     return Path(text)
 
 
+def _choice_hint(value: object, choices: Iterable[str]) -> str:
+    if isinstance(value, str):
+        near = closest(value, choices)
+        return f" (did you mean {quote(near)}?)" if near else ""
+    return f' (write it in quotes: "{show(value)}")' if show(value) in choices else ""
+
+
 def _literal_hook(annotation: object) -> Hook:
     choices: tuple[str, ...] = get_args(annotation)
 
@@ -175,13 +198,8 @@ def _literal_hook(annotation: object) -> Hook:
         for choice in choices:
             if value == choice:
                 return choice
-        hint = ""
-        if isinstance(value, str):
-            near = closest(value, choices)
-            hint = f" (did you mean {quote(near)}?)" if near else ""
-        elif show(value) in choices:
-            hint = f' (write it in quotes: "{show(value)}")'
-        raise _invalid(f"one of {', '.join(map(quote, choices))}", value, hint)
+        expected = f"one of {', '.join(map(quote, choices))}"
+        raise _invalid(expected, value, _choice_hint(value, choices))
 
     return hook
 
@@ -198,6 +216,15 @@ def _annotated_hook(annotation: object) -> Hook:
         return made
 
     return hook
+
+
+def _number_words(annotation: object) -> str:
+    """Describe a type of numbers with its range: what a message says beside a Literal's words."""
+    if get_origin(annotation) is Annotated:
+        inner, *marks = get_args(annotation)
+        ranges = [mark.words() for mark in marks if isinstance(mark, Range)]
+        return " ".join([_number_words(inner), *ranges])
+    return "an integer" if annotation is int else "a number"
 
 
 def _tuple_hook(annotation: object) -> Hook:
@@ -229,12 +256,31 @@ def _tuple_hook(annotation: object) -> Hook:
     return hook
 
 
-def _optional_hook(annotation: object) -> Hook:
-    (inner_type,) = (part for part in get_args(annotation) if part is not NoneType)
+def _union_hook(annotation: object) -> Hook:
+    """Take one type, and beside it None (a key that may be left out) or words of a Literal."""
+    parts = get_args(annotation)
+    choices: tuple[str, ...] = tuple(
+        choice for part in parts if get_origin(part) is Literal for choice in get_args(part)
+    )
+    (inner_type,) = (
+        part for part in parts if part is not NoneType and get_origin(part) is not Literal
+    )
     inner: Hook = _CONVERTER.get_structure_hook(inner_type)
 
     def hook(value: object, _: object) -> object:
-        return None if value is None else inner(value, inner_type)
+        if value is None and NoneType in parts:
+            return None
+        for choice in choices:
+            if value == choice:
+                return choice
+        try:
+            return inner(value, inner_type)
+        except InvalidValueError:
+            if not choices:
+                raise
+            expected = " or ".join([_number_words(inner_type), *map(quote, choices)])
+            hint = _digits_hint(value) or _choice_hint(value, choices)
+            raise _invalid(expected, value, hint) from None
 
     return hook
 
@@ -269,8 +315,8 @@ def _converter() -> cattrs.Converter:
         (Literal, _literal_hook),
         (Annotated, _annotated_hook),
         (tuple, _tuple_hook),
-        (UnionType, _optional_hook),
-        (Union, _optional_hook),  # what `X | None` becomes when X is an Annotated
+        (UnionType, _union_hook),
+        (Union, _union_hook),  # what `X | None` becomes when X is an Annotated
     ):
         converter.register_structure_hook_factory(partial(_has_origin, origin), factory)
     converter.register_structure_hook_factory(attrs.has, _class_hook)

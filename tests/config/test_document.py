@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import attrs
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from snowowl.config.constraints import Range
 from snowowl.config.document import WIDTH, default_document, dump_config
+from snowowl.config.keys import own_keys, tables
 from snowowl.config.listen import parse_listen
 from snowowl.config.load import load_config, parse_config
 from snowowl.config.model import (
@@ -27,10 +29,12 @@ from snowowl.config.model import (
 from snowowl.config.overlay import override
 
 
-def keys() -> list[tuple[str, str]]:
-    sections = get_type_hints(Config)
+def all_keys() -> list[tuple[str, str]]:
+    """Return each key and its table as a header names it."""
     return [
-        (section, field.name) for section in sections for field in attrs.fields(sections[section])
+        (".".join(path), key.name)
+        for path, table in tables(Config).items()
+        for key in own_keys(table)
     ]
 
 
@@ -41,11 +45,12 @@ def test_the_default_file_changes_nothing() -> None:
 def test_the_default_file_shows_every_key_once_in_its_table() -> None:
     table, shown = "", []
     for line in default_document().splitlines():
-        if header := re.fullmatch(r"\[(\w+)\]", line):
+        if header := re.fullmatch(r"\[([\w.]+)\]", line):
             table = header[1]
         if key := re.match(r"# (\w+) = ", line):
             shown.append((table, key[1]))
-    assert shown == keys()
+    assert shown == all_keys()
+    assert len(shown) == len(set(shown))
 
 
 def test_what_the_default_file_shows_are_the_defaults() -> None:
@@ -70,6 +75,8 @@ def test_the_default_file_names_the_schema_ranges_and_choices() -> None:
             '# Each: one of "blksize", "timeout", "tsize", "windowsize", "rollover".',
         ),
         ("port_range = [49152, 50175]", "# Default: not set. For example:"),
+        ("workers = 1", '# From 1 to 256, or "auto".'),
+        ("max_batch_size = 32", "# From 1 to 1024."),
     ):
         assert lines[lines.index(f"# {key}") - 1] == limits
 
@@ -104,9 +111,12 @@ def values(annotation: object) -> st.SearchStrategy[object]:
         if not isinstance(mark, Range):
             return values(inner).filter(bool)
         if inner is int:
-            return st.integers(int(mark.minimum), int(mark.maximum))
+            inside = st.integers(int(mark.minimum), int(mark.maximum))
+            return st.just(0) | inside if mark.zero else inside
         return st.floats(mark.minimum, mark.maximum)
-    return st.none() | values(arguments[0])
+    if isinstance(annotation, type) and attrs.has(annotation):
+        return sections(annotation)
+    return st.one_of([st.none() if kind is NoneType else values(kind) for kind in arguments])
 
 
 def sections(section: type[attrs.AttrsInstance]) -> st.SearchStrategy[attrs.AttrsInstance]:
@@ -114,8 +124,9 @@ def sections(section: type[attrs.AttrsInstance]) -> st.SearchStrategy[attrs.Attr
     return st.builds(section, **{name: values(hint) for name, hint in hints.items()})
 
 
-def consistent(config: Config) -> Config:
+def consistent(config: attrs.AttrsInstance) -> Config:
     """Put what has an order in order, and leave out what may not be there twice."""
+    assert isinstance(config, Config)
     server, protocol = config.server, config.protocol
     ports = server.port_range and (min(server.port_range), max(server.port_range))
     listen = tuple({parse_listen(text): text for text in server.listen}.values())
@@ -132,13 +143,12 @@ def consistent(config: Config) -> Config:
         timeout_initial_seconds=initial,
         timeout_max_seconds=longest,
     )
-    server = attrs.evolve(server, port_range=ports, listen=listen)
+    workers = 1 if server.tid == "listen" else server.workers
+    server = attrs.evolve(server, port_range=ports, listen=listen, workers=workers)
     return attrs.evolve(config, server=server, protocol=protocol)
 
 
-CONFIGS = st.builds(
-    Config, **{name: sections(section) for name, section in get_type_hints(Config).items()}
-).map(consistent)
+CONFIGS = sections(Config).map(consistent)
 
 
 @given(CONFIGS)
@@ -156,10 +166,26 @@ def test_every_valid_configuration_passes_its_own_checks(config: Config) -> None
 
 def test_what_is_dumped_has_every_key_that_is_set() -> None:
     text = dump_config(Config())
-    assert [(section, key) for section, table in tomllib.loads(text).items() for key in table] == [
-        key for key in keys() if key != ("server", "port_range")
-    ]
+    parsed = tomllib.loads(text)
+    for table, key in all_keys():
+        at = parsed
+        for name in table.split("."):
+            at = at[name]
+        assert (key in at) is (key != "port_range"), (table, key)
     assert text.startswith('[server]\nroot = "."\nlisten = ["*:69"]\n')
+
+
+def test_a_table_of_tables_only_is_dumped_without_a_header() -> None:
+    headers = re.findall(r"(?m)^\[.*\]$", dump_config(Config()))
+    assert headers[-6:] == [
+        "[performance.platform]",
+        "[performance.platform.batch]",
+        "[performance.platform.zero_copy]",
+        "[performance.platform.offload]",
+        "[performance.sockets]",
+        "[performance.files]",
+    ]
+    assert "[performance]" not in headers
 
 
 @pytest.mark.parametrize("root", ["a b", 'quo"te', "back\\slash", "größe", "new\nline", "\x7f"])

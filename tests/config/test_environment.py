@@ -11,18 +11,21 @@ from snowowl.config.environment import (
     VARIABLES,
     Change,
     from_environment,
+    parse_integer,
     parse_port_range,
     parse_truth,
     unknown_variables,
 )
 from snowowl.config.model import Config
 from snowowl.config.overlay import override
+from snowowl.config.problems import ConfigError
 
 FULL = {
     "SNOWOWL_ROOT": "/srv/tftp",
     "SNOWOWL_LISTEN": " 10.0.0.1:69\t[::1]:69 ",
     "SNOWOWL_TID": "own",
     "SNOWOWL_PORT_RANGE": "1024:2048",
+    "SNOWOWL_WORKERS": " 4 ",
     "SNOWOWL_WRITABLE": "Yes",
     "SNOWOWL_OVERWRITE": "off",
     "SNOWOWL_LOG_FORMAT": "json",
@@ -38,6 +41,7 @@ def test_every_variable() -> None:
         "server.listen": (["10.0.0.1:69", "[::1]:69"], "SNOWOWL_LISTEN"),
         "server.tid": ("own", "SNOWOWL_TID"),
         "server.port_range": ((1024, 2048), "SNOWOWL_PORT_RANGE"),
+        "server.workers": (4, "SNOWOWL_WORKERS"),
         "write.enabled": (True, "SNOWOWL_WRITABLE"),
         "write.overwrite": (False, "SNOWOWL_OVERWRITE"),
         "log.format": ("json", "SNOWOWL_LOG_FORMAT"),
@@ -78,6 +82,23 @@ def test_truth_is_what_click_takes_for_it(text: str) -> None:
     else:
         # click counts the empty text as false for a flag; here an empty variable is not set.
         assert text.strip() == "" or parse_truth(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("4", 4), (" 16\n", 16), ("auto", "auto"), (" auto ", "auto"), ("9" * 99, int("9" * 99))],
+)
+def test_integers_and_words(text: str, value: int | str) -> None:
+    assert parse_integer(text) == value
+
+
+@pytest.mark.parametrize("text", ["-1", "+1", "1_0", "1.5", "٣", "x", "9" * 5000])
+def test_what_is_no_integer_is_left_to_the_model(text: str) -> None:
+    assert parse_integer(text) == text
+    with pytest.raises(
+        ConfigError, match=r'^SNOWOWL_WORKERS: server\.workers: must be .* or "auto"'
+    ):
+        override(Config(), from_environment({"SNOWOWL_WORKERS": text}))
 
 
 def test_a_variable_that_is_none_is_warned_of() -> None:

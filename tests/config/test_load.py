@@ -72,6 +72,22 @@ f.toml:14: lgo: unknown key (did you mean log?)"""
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "[performance]\n[performance.platform]\n[performance.platform.batch]\nmax_batch_size = 0\n",
+        "\n[performance.platform]\n\nbatch.max_batch_size = 0\n",
+        "[performance.sockets]\n[performance]\n[performance.platform.batch]\nmax_batch_size = 0",
+        "\n\n[performance]\nplatform = {rung = 'mmsg', batch = {max_batch_size = 0}}\n",
+    ],
+    ids=["headers", "dotted", "out of order", "inline"],
+)
+def test_problems_of_tables_in_tables_have_their_lines(text: str) -> None:
+    assert problems(text) == [
+        "f.toml:4: performance.platform.batch.max_batch_size: must be from 1 to 1024, not 0"
+    ]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("\n[server\n", "f.toml:2: the line ends where a value or a bracket is missing"),
@@ -262,15 +278,24 @@ def test_any_file(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None
         assert isinstance(config, Config)
 
 
-HEADERS = ("[server]", "[protocol]", "[write]", "[log]", "[sever]", "[[server]]", "[server.x]")
-KEYS = ("listen", "root", "tid", "port_range", "mtu", "retries", "enabled", "patterns", "bogus")
+HEADERS = (
+    *("[server]", "[protocol]", "[write]", "[log]", "[sever]", "[[server]]", "[server.x]"),
+    *("[performance]", "[performance.platform]", "[performance.platform.batch]"),
+)
+KEYS = (
+    *("listen", "root", "tid", "port_range", "mtu", "retries", "enabled", "patterns", "bogus"),
+    *("workers", "rung", "batch", "max_batch_size", "platform"),
+)
 VALUES = (
     *("1", "-1", "70000", "1.5", "nan", "inf", "true", "0xffffffffffffffffffffffffffffffffffff"),
     *('"own"', '"*:69"', "'none'", '""', '"\\u0000"', '"""\na"""', "1979-05-27", "07:32:00"),
     *("[]", "[1, 2]", "[2, 1]", '["*:69"]', '[\n"*:69", # x\n"x:1"]', "{}", "{a = 1}", "[[1], {}]"),
     *("shared", "yes", ""),
 )
-PREFIXES = ("", "", "server.", "protocol.", "server.listen.", '"".', "a.b.c.")
+PREFIXES = (
+    *("", "", "server.", "protocol.", "server.listen.", '"".', "a.b.c."),
+    *("performance.", "performance.platform.", "performance.platform.batch.", "platform.batch."),
+)
 
 
 @st.composite

@@ -7,14 +7,13 @@ from pathlib import Path
 import attrs
 import pytest
 
+from snowowl.config.keys import tables
 from snowowl.config.listen import ListenAddress
 from snowowl.config.model import (
     Config,
-    LimitsConfig,
-    LogConfig,
-    NamesConfig,
     ProtocolConfig,
     ServerConfig,
+    Workers,
     WriteConfig,
 )
 
@@ -28,10 +27,7 @@ def test_the_defaults_serve_the_current_folder_read_only() -> None:
     assert list(config.conflicts()) == []
 
 
-@pytest.mark.parametrize(
-    "section",
-    [ServerConfig, ProtocolConfig, NamesConfig, WriteConfig, LimitsConfig, LogConfig, Config],
-)
+@pytest.mark.parametrize("section", tables(Config).values())
 def test_every_key_is_documented(section: type[attrs.AttrsInstance]) -> None:
     for field in attrs.fields(section):
         assert str(field.metadata["doc"]).endswith("."), field.name
@@ -113,9 +109,18 @@ def test_conflicts(config: Config, keys: tuple[str, ...], message: str) -> None:
     assert conflict.message == message
 
 
+@pytest.mark.parametrize("workers", [2, 256, "auto"])
+def test_the_listening_port_is_not_shared_by_workers(workers: Workers) -> None:
+    (conflict,) = Config(server=ServerConfig(tid="listen", workers=workers)).conflicts()
+    assert conflict.keys == ("server.workers", "server.tid")
+    assert "broadcast" in conflict.message
+    for tid in ("shared", "own"):
+        assert not list(Config(server=ServerConfig(tid=tid, workers=workers)).conflicts())
+
+
 def test_values_at_the_edge_do_not_conflict() -> None:
     config = Config(
-        server=ServerConfig(port_range=(9, 9), listen=("*:0", "*:0")),
+        server=ServerConfig(port_range=(9, 9), listen=("*:0", "*:0"), tid="listen", workers=1),
         protocol=ProtocolConfig(
             timeout_min_seconds=1.0, timeout_initial_seconds=1.0, timeout_max_seconds=1.0
         ),

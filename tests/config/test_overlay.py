@@ -9,6 +9,7 @@ import pytest
 from snowowl.config.environment import Change
 from snowowl.config.model import Config, LogConfig, ProtocolConfig, ServerConfig, WriteConfig
 from snowowl.config.overlay import override
+from snowowl.config.performance import BatchConfig, SocketsConfig
 from snowowl.config.problems import ConfigError
 
 BASE = Config(
@@ -39,6 +40,31 @@ def test_changes_are_applied_and_the_rest_stays() -> None:
     assert made.server == ServerConfig(root=Path("boot"), listen=("0.0.0.0:6969",))
     assert made.write == WriteConfig(enabled=True)
     assert made.log == BASE.log
+
+
+def test_keys_of_tables_in_tables() -> None:
+    made = override(
+        BASE,
+        [
+            Change("performance.platform.batch.max_batch_size", 8, "--batch"),
+            Change("performance.sockets", {"recv_buffer_kb": 64}, "--sockets"),
+        ],
+    )
+    assert made.performance.platform.batch == BatchConfig(max_batch_size=8)
+    assert made.performance.sockets == SocketsConfig(recv_buffer_kb=64)
+    assert override(made, ()) == made
+    assert problems(
+        made,
+        Change("performance.platform.batch.max_batch_size", 0, "--batch"),
+        Change("performance.platform.rung", 1, "--rung"),
+        Change("performance.platform.batch.max_batch_siz", 1, "--x"),
+        Change("performance.platform.rung.x.y", 1, "--y"),
+    ) == [
+        "--y: performance.platform.rung.x.y: unknown key",
+        '--rung: performance.platform.rung: must be one of "auto", "gso", "mmsg", "portable", not 1',
+        "--batch: performance.platform.batch.max_batch_size: must be from 1 to 1024, not 0",
+        "--x: performance.platform.batch.max_batch_siz: unknown key (did you mean max_batch_size?)",
+    ]
 
 
 def test_problems_are_named_by_their_origin() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import cast, get_type_hints
+from typing import cast
 
 import attrs
 import pytest
 
+from snowowl.config.keys import own_keys, tables
 from snowowl.config.load import parse_config
 from snowowl.config.model import Config
 from snowowl.config.problems import ConfigError
@@ -31,15 +32,15 @@ def test_the_schema_is_json() -> None:
 
 
 def test_every_key_is_there_and_no_other_is_allowed() -> None:
-    assert at()["additionalProperties"] is False
-    for name, section in get_type_hints(Config).items():
-        table = at(name)
+    for path, section in tables(Config).items():
+        table = at(*path)
         assert table["type"] == "object"
         assert table["additionalProperties"] is False
-        assert table["description"]
+        assert "default" not in table
+        assert not path or table["description"]
         keys = [field.name for field in attrs.fields(section)]
         assert list(cast("Object", table["properties"])) == keys
-        assert all(at(name, key)["description"] for key in keys)
+        assert all(at(*path, key)["description"] for key in keys)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,20 @@ def test_every_key_is_there_and_no_other_is_allowed() -> None:
                 "default": 0,
             },
         ),
+        (
+            ("server", "workers"),
+            {
+                "anyOf": [
+                    {"type": "integer", "minimum": 1, "maximum": 256},
+                    {"type": "string", "enum": ["auto"]},
+                ],
+                "default": 1,
+            },
+        ),
+        (
+            ("performance", "platform", "batch", "max_batch_size"),
+            {"type": "integer", "minimum": 1, "maximum": 1024, "default": 32},
+        ),
         (("write", "enabled"), {"type": "boolean", "default": False}),
     ],
 )
@@ -89,16 +104,23 @@ def test_what_a_key_may_be(path: tuple[str, ...], schema: Object) -> None:
     assert found == schema
 
 
+def kinds(schema: Object) -> list[Object]:
+    """Return a key's schema, and those that it may match any of."""
+    return [schema, *cast("list[Object]", schema.get("anyOf", []))]
+
+
 def test_the_limits_of_the_schema_are_those_of_the_loader() -> None:
-    for section in attrs.fields(Config):
-        for name, schema in cast("dict[str, Object]", at(section.name)["properties"]).items():
-            for limit in ("minimum", "maximum"):
-                if limit not in schema:
-                    continue
-                edge = cast("float", schema[limit])
-                beyond = edge - 1 if limit == "minimum" else edge + 1
-                with pytest.raises(ConfigError, match=f"must be from .*not {beyond}"):
-                    parse_config(f"{section.name}.{name} = {beyond}")
+    checked = 0
+    for path, table in tables(Config).items():
+        for key in own_keys(table):
+            for kind in kinds(at(*path, key.name)):
+                for limit in {"minimum", "maximum"} & set(kind):
+                    edge = cast("float", kind[limit])
+                    beyond = edge - 1 if limit == "minimum" else edge + 1
+                    with pytest.raises(ConfigError, match=f"from .*not {beyond}"):
+                        parse_config(f"{'.'.join(path)}.{key.name} = {beyond}")
+                    checked += 1
+    assert checked > 40
 
 
 def test_a_mark_that_the_schema_does_not_know_adds_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snowowl.config.model import Config
+from snowowl.config.model import Config, Workers
+from snowowl.config.performance import BatchConfig, OffloadConfig
 from snowowl.config.structure import SUGGESTIONS_MAX, Fault, StructureError, structure
 from snowowl.config.words import dotted
 
@@ -99,6 +101,23 @@ def test_python_values_are_taken_too() -> None:
             'must be one of "shared", "own", "listen", not "Shred" (did you mean "shared"?)',
         ),
         ("server", "tid", "x", 'must be one of "shared", "own", "listen", not "x"'),
+        ("server", "workers", 0, 'must be an integer from 1 to 256 or "auto", not 0'),
+        ("server", "workers", 257, 'must be an integer from 1 to 256 or "auto", not 257'),
+        ("server", "workers", 1.0, 'must be an integer from 1 to 256 or "auto", not 1.0'),
+        ("server", "workers", True, 'must be an integer from 1 to 256 or "auto", not true'),
+        ("server", "workers", None, 'must be an integer from 1 to 256 or "auto", not nothing'),
+        (
+            "server",
+            "workers",
+            "4",
+            'must be an integer from 1 to 256 or "auto", not "4" (write it without quotes)',
+        ),
+        (
+            "server",
+            "workers",
+            "Auto",
+            'must be an integer from 1 to 256 or "auto", not "Auto" (did you mean "auto"?)',
+        ),
         ("write", "enabled", 1, "must be true or false, not 1"),
         (
             "write",
@@ -111,6 +130,51 @@ def test_python_values_are_taken_too() -> None:
 )
 def test_values_that_are_refused(section: str, key: str, value: object, message: str) -> None:
     assert faults({section: {key: value}}) == {f"{section}.{key}": message}
+
+
+@pytest.mark.parametrize("workers", [1, 256, "auto"])
+def test_a_number_or_a_word(workers: Workers) -> None:
+    assert structure({"server": {"workers": workers}}).server.workers == workers
+
+
+def platform(tables: Tables) -> Tables:
+    return {"performance": {"platform": tables}}
+
+
+def test_tables_in_tables() -> None:
+    config = structure(platform({"rung": "mmsg", "batch": {"max_batch_size": 8}, "offload": {}}))
+    assert config.performance.platform.rung == "mmsg"
+    assert config.performance.platform.batch == BatchConfig(max_batch_size=8)
+    assert config.performance.platform.offload == OffloadConfig()
+
+
+def test_every_fault_in_tables_in_tables_is_found_and_hides_no_conflict() -> None:
+    plain = platform(
+        {
+            "rung": "gos",
+            "batch": {"max_batch_size": 0, "bogus": {"a": {}}, "enable_sendmmsg": True},
+            "zero_copy": 3,
+            "offload": {"enable_gso": {}},
+        }
+    )
+    copy = deepcopy(plain)
+    plain["protocol"] = {"timeout_min_seconds": 3.0}
+    assert faults(plain) == {
+        "performance.platform.rung": 'must be one of "auto", "gso", "mmsg", "portable", not "gos" (did you mean "gso"?)',
+        "performance.platform.batch.max_batch_size": "must be from 1 to 1024, not 0",
+        "performance.platform.batch.bogus": "unknown key",
+        "performance.platform.zero_copy": "must be a table, not 3",
+        "performance.platform.offload.enable_gso": "must be true or false, not a table",
+        "protocol.timeout_min_seconds": "timeout_min_seconds (3.0) must not be above timeout_initial_seconds (1.0)",
+    }
+    assert plain == {**copy, "protocol": {"timeout_min_seconds": 3.0}}  # nothing was changed
+
+
+def test_a_conflict_with_a_table_that_is_none_is_not_reported_as_well() -> None:
+    assert set(faults({"protocol": 3, "server": {"workers": 2, "tid": "listen"}})) == {
+        "protocol",
+        "server.workers",
+    }
 
 
 def test_elements_of_arrays_are_named() -> None:
@@ -138,6 +202,32 @@ def test_elements_of_arrays_are_named() -> None:
         ({"listen": 1}, "listen", "belongs in [server]"),
         ({"server": {"write": {}}}, "server.write", "belongs at the top: [write]"),
         ({"sever": {}}, "sever", "did you mean server?"),
+        ({"batch": {}}, "batch", "its place is [performance.platform.batch]"),
+        (
+            {"performance": {"batch": {}}},
+            "performance.batch",
+            "its place is [performance.platform.batch]",
+        ),
+        (
+            platform({"enable_gso": True}),
+            "performance.platform.enable_gso",
+            "belongs in [performance.platform.offload]",
+        ),
+        (
+            platform({"batch": {"enable_sendmsg": True}}),
+            "performance.platform.batch.enable_sendmsg",
+            "did you mean enable_sendmmsg?",
+        ),
+        (
+            {"performance": {"platfrom": {}}},
+            "performance.platfrom",
+            "did you mean platform?",
+        ),
+        (
+            {"max_batchsize": 1},
+            "max_batchsize",
+            "did you mean performance.platform.batch.max_batch_size?",
+        ),
         ({"log": {"blksise": 1}}, "log.blksise", "did you mean protocol.blksize_max?"),
     ],
 )
@@ -196,7 +286,12 @@ def test_a_conflict_names_the_other_key() -> None:
     )
 
 
-KEYS = st.sampled_from(["server", "protocol", "write", "listen", "port_range", "root", "mtu", "x"])
+KEYS = st.sampled_from(
+    [
+        *("server", "protocol", "write", "listen", "port_range", "root", "mtu", "x", "workers"),
+        *("performance", "platform", "batch", "max_batch_size", "rung"),
+    ]
+)
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates()
 TREES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4)
