@@ -18,9 +18,9 @@ from snowowl.client.errors import ClientError, Reason, from_outcome
 from snowowl.client.options import Progress
 from snowowl.client.url import Target
 from snowowl.content.errors import ContentError
-from snowowl.content.source import Source, data_buffers
+from snowowl.content.source import Source
 from snowowl.datagram.address import SocketAddress, family_of, host_octets, pack, unmapped
-from snowowl.datagram.interface import Endpoint, Network, Received, Transmit
+from snowowl.datagram.interface import Endpoint, Network, Packet, Received, Region, Train, Transmit
 from snowowl.protocol.actions import Actions, Commit, SendBlocks, SendPacket, StoreBlocks
 from snowowl.protocol.events import (
     ContentCommitted,
@@ -34,13 +34,13 @@ from snowowl.protocol.events import (
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.sending import Sending
-from snowowl.wire.codec import Buffer, data_headers, encode_error, opcode_of
+from snowowl.wire.codec import Buffer, data_headers, encode_error, header_offset, opcode_of
 from snowowl.wire.constants import HEADER_SIZE, ErrorCode, Opcode
 
 FLUSH_SIZE: Final = 256 * 1024
 """Octets received that are worth a trip to a thread."""
 
-_HEADERS: Final = data_headers()
+_HEADERS: Final = (Region(data_headers(0)), Region(data_headers(1)))
 _ANSWERS: Final = (Opcode.DATA, Opcode.ACK, Opcode.OACK, Opcode.ERROR)
 _STRAY: Final = encode_error(ErrorCode.UNKNOWN_TID, "unknown transfer ID")
 _CANCELLED: Final = Stopped(OutcomeKind.STOPPED, "client was stopped", ErrorCode.NOT_DEFINED)
@@ -125,7 +125,7 @@ class Session:
         for action in self.transfer.handle(_CANCELLED):
             if isinstance(action, SendPacket):
                 packet = action.packet
-                self._endpoint.send([Transmit(self._peer, [packet], len(packet), 1)])
+                self._endpoint.send([Packet(self._peer, packet)])
 
     async def _receive(self, received: Received, now: float) -> None:
         peer = unmapped(received.peer)
@@ -133,7 +133,7 @@ class Session:
             return
         if self.settled and peer != self._peer:
             if opcode_of(received.data) != Opcode.ERROR:
-                self._endpoint.send([Transmit(received.peer, [_STRAY], len(_STRAY), 1)])
+                self._endpoint.send([Packet(received.peer, _STRAY)])
             return
         if not self.settled:
             # Learn the TID from the first packet that a server could have sent.
@@ -151,7 +151,7 @@ class Session:
             try:
                 match action:
                     case SendPacket(packet):
-                        self._outbox.append(Transmit(self._peer, [packet], len(packet), 1))
+                        self._outbox.append(Packet(self._peer, packet))
                     case SendBlocks(first, count):
                         await self._send_blocks(first, count)
                     case StoreBlocks(data, stride, count):
@@ -178,8 +178,18 @@ class Session:
             await trio.to_thread.run_sync(source.load, offset, length)
         if offset + length == source.size:
             source.check()
-        buffers = data_buffers(source, first, count, terms.blksize, _HEADERS, terms.rollover)
-        self._outbox.append(Transmit(self._peer, buffers, HEADER_SIZE + terms.blksize, count))
+        self._outbox.append(
+            Train(
+                self._peer,
+                _HEADERS[terms.rollover],
+                header_offset(first, terms.rollover),
+                Region(source.view(offset, length)),
+                0,
+                length,
+                HEADER_SIZE + terms.blksize,
+                count,
+            )
+        )
 
     async def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []

@@ -12,7 +12,7 @@ from snowowl.content.beneath import Root
 from snowowl.content.errors import ContentError
 from snowowl.content.names import NameRules, components, display
 from snowowl.content.sink import Sink
-from snowowl.content.source import BytesSource, Source, data_buffers
+from snowowl.content.source import BytesSource, Source, Whole
 from snowowl.content.store import Store
 from snowowl.content.uploads import WritePolicy
 
@@ -24,8 +24,8 @@ __all__ = [
     "Sink",
     "Source",
     "Store",
+    "Whole",
     "WritePolicy",
     "components",
-    "data_buffers",
     "display",
 ]

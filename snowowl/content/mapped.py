@@ -28,6 +28,7 @@ from typing import Final
 
 from snowowl.content.errors import ContentError, from_os_error
 from snowowl.content.files import Identity, changed, pread, read_at
+from snowowl.content.source import Whole
 from snowowl.wire.constants import ErrorCode
 
 EXTENT_BITS: Final = 20
@@ -61,6 +62,7 @@ class MappedFile:
         self.users = 0
         self.idle_since = 0.0
         self._view = memoryview(_map(fd, self.size))
+        self.whole = Whole(self._view, self)
         self._fd = fd
         self._ready: set[int] = set()
         self._can_probe = sys.platform == "linux"
@@ -70,7 +72,12 @@ class MappedFile:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             self._view = memoryview(b"")
+            self.whole = Whole(self._view, None)
             os.close(fd)
+
+    def fileno(self) -> int:
+        """Return the file descriptor, -1 once it is closed."""
+        return self._fd
 
     def view(self, offset: int, length: int) -> memoryview:
         """Return a view of the mapping, for `sendmsg` only."""
@@ -205,12 +212,13 @@ def _mmap(fd: int, size: int, *, private: bool) -> mmap.mmap:
 class FileSource:
     """A transfer's hold on a mapped file."""
 
-    __slots__ = ("_file", "_release", "check", "load", "ready", "size", "view")
+    __slots__ = ("_file", "_release", "check", "load", "ready", "size", "view", "whole")
 
     def __init__(self, file: MappedFile, release: Callable[[MappedFile], None]) -> None:
         self._file: MappedFile | None = file
         self._release = release
         self.size = file.size
+        self.whole = file.whole
         # Bound once: a transfer calls them for each window.
         self.ready = file.ready
         self.load = file.load

@@ -1,4 +1,4 @@
-"""What DATA is made of: octets by offset, and the buffers of a window.
+"""What DATA is made of: octets by offset.
 
 A `Source` belongs to one transfer; what may be shared lies behind it.  This module neither opens
 nor reads a file, and it touches no octet of a view: a view goes to `sendmsg` and nowhere else, for
@@ -7,11 +7,23 @@ the reason given in `snowowl.content.mapped`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import NamedTuple, Protocol
 
-_NUMBERS: Final = 65536
-"""Block numbers there are: 16 bits (RFC 1350 section 5)."""
+
+class File(Protocol):
+    """A file that is open, for now."""
+
+    def fileno(self) -> int:
+        """Return its descriptor, -1 once it is closed."""
+        ...
+
+
+class Whole(NamedTuple):
+    """All octets of a source.  Like any view of it, the view is for `sendmsg` only."""
+
+    view: memoryview
+    file: File | None
+    """The same octets as a file, for `sendfile`."""
 
 
 class Source(Protocol):
@@ -20,6 +32,11 @@ class Source(Protocol):
     @property
     def size(self) -> int:
         """Octets on the wire: for netascii, after encoding."""
+        ...
+
+    @property
+    def whole(self) -> Whole | None:
+        """All octets, if they lie in one piece that does not move."""
         ...
 
     def ready(self, offset: int, length: int) -> bool:
@@ -49,11 +66,12 @@ class Source(Protocol):
 class BytesSource:
     """Octets in memory: always ready, never changing."""
 
-    __slots__ = ("_octets", "size")
+    __slots__ = ("_octets", "size", "whole")
 
     def __init__(self, octets: bytes) -> None:
         self._octets = memoryview(octets)
         self.size = len(octets)
+        self.whole = Whole(self._octets, None)
 
     def ready(self, offset: int, length: int) -> bool:  # noqa: ARG002 - the protocol's shape
         """Tell that memory needs no disk."""
@@ -71,43 +89,3 @@ class BytesSource:
 
     def close(self) -> None:
         """Do nothing: the memory goes with the last reference."""
-
-
-def data_buffers(
-    source: Source,
-    first: int,
-    count: int,
-    blksize: int,
-    headers: Sequence[bytes],
-    rollover: int,
-) -> list[bytes | memoryview]:
-    """Return `[header, payload] * count` for the blocks from absolute index `first` (1-based).
-
-    `headers` is the table of `snowowl.wire.codec.data_headers`.  After block 65535 comes the
-    number `rollover`, 0 or 1.  A block behind the last octet has an empty payload (RFC 1350
-    section 6: it ends a file whose size is a multiple of blksize).  Raises what `source.view` does.
-    """
-    view = source.view((first - 1) * blksize, count * blksize)
-    if count == 1:  # lock-step: half the time
-        return [_headers(headers, first, 1, rollover)[0], view or b""]
-    # By slices, not block by block: 1 us and 0.08 us a block, and this runs for each window sent.
-    buffers: list[bytes | memoryview] = [b""] * (2 * count)
-    buffers[::2] = _headers(headers, first, count, rollover)
-    payloads: list[bytes | memoryview] = [
-        view[start : start + blksize] for start in range(0, len(view), blksize)
-    ]
-    buffers[1 : 2 * len(payloads) : 2] = payloads
-    return buffers
-
-
-def _headers(headers: Sequence[bytes], first: int, count: int, rollover: int) -> Sequence[bytes]:
-    """Return the headers of `count` blocks from absolute index `first`."""
-    if rollover == 0:
-        start = first % _NUMBERS
-        least, period = 0, _NUMBERS
-    else:
-        start = (first - 1) % (_NUMBERS - 1) + 1
-        least, period = 1, _NUMBERS - 1
-    if start + count <= _NUMBERS:
-        return headers[start : start + count]
-    return [headers[(start - least + step) % period + least] for step in range(count)]

@@ -102,6 +102,8 @@ class NetasciiSource:
 
     __slots__ = ("_file", "_index", "_pieces", "_release", "check", "size")
 
+    whole = None
+
     def __init__(
         self, file: MappedFile, index: TextIndex, release: Callable[[MappedFile], None]
     ) -> None:

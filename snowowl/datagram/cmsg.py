@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from snowowl.datagram.interface import LocalAddress
 
@@ -20,14 +20,22 @@ IPV6_RECVERR: Final = 25
 IPV6_RECVPKTINFO: Final = 49
 IPV6_PKTINFO: Final = 50
 MSG_ERRQUEUE: Final = 0x2000
+MSG_ZEROCOPY: Final = 0x4000000
+SO_MEMINFO: Final = 55
+SO_ZEROCOPY: Final = 60
+SOL_UDP: Final = 17
+UDP_SEGMENT: Final = 103
+UDP_GRO: Final = 104
 
 _PKTINFO4: Final = struct.Struct("=i4s4s")
 _PKTINFO6: Final = struct.Struct("=16si")
 _MAPPED: Final = b"\0" * 10 + b"\xff\xff"
 
-# struct sock_extended_err of linux/errqueue.h: ee_errno, ee_origin, and what nobody needs here.
-_EXTENDED_ERROR: Final = struct.Struct("=IB3xII")
-_ORIGINS_ICMP: Final = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
+# struct sock_extended_err of linux/errqueue.h: ee_errno, ee_origin, ee_type, ee_code, ee_info, ee_data.
+_EXTENDED_ERROR: Final = struct.Struct("=IBxBxII")
+ORIGINS_ICMP: Final = (2, 3)  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
+ORIGIN_ZEROCOPY: Final = 5
+ZEROCOPY_COPIED: Final = 1  # ee_code: SO_EE_CODE_ZEROCOPY_COPIED
 
 SPACE: Final = (
     socket.CMSG_SPACE(_PKTINFO4.size) + socket.CMSG_SPACE(_PKTINFO6.size)
@@ -48,35 +56,45 @@ def read_local(ancillary: Ancillary) -> LocalAddress | None:
     For a broadcast (some switches ask 255.255.255.255) the kernel names a unicast address of the
     interface beside it, and that is the one (rule R10); it does so in the IPv4 form only, which
     therefore goes first.  An IPv6 multicast has none: only the interface is known.
+
+    `to_many` for both: the kernel hands such a datagram to every socket of a port.  IPv4 tells by
+    naming two addresses, which are one for unicast, whatever the netmask (`fib_compute_spec_dst`).
     """
     local: LocalAddress | None = None
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO and len(data) >= _PKTINFO4.size:
-            interface, specific, _ = _PKTINFO4.unpack_from(data)
-            return LocalAddress(specific, interface)
+            interface, specific, asked = _PKTINFO4.unpack_from(data)
+            return LocalAddress(specific, interface, to_many=specific != asked)
         if level == socket.IPPROTO_IPV6 and kind == IPV6_PKTINFO and len(data) >= _PKTINFO6.size:
             octets, interface = _PKTINFO6.unpack_from(data)
             if octets[:12] == _MAPPED:
                 local = LocalAddress(octets[12:], interface)
             else:
-                local = LocalAddress(b"" if octets[0] == 0xFF else octets, interface)
+                to_many = octets[0] == 0xFF
+                local = LocalAddress(b"" if to_many else octets, interface, to_many=to_many)
     return local
 
 
-def read_error(ancillary: Ancillary) -> tuple[int, bool]:
-    """Return the errno of an entry of the error queue, and whether it came from the network (ICMP).
+class ExtendedError(NamedTuple):
+    """An entry of the error queue: `struct sock_extended_err`."""
 
-    (0, False) if there is none to be found.
-    """
+    number: int
+    origin: int
+    code: int = 0
+    info: int = 0
+    data: int = 0
+
+
+def read_error(ancillary: Ancillary) -> ExtendedError:
+    """Return an entry of the error queue, all zero if there is none to be found."""
     for level, kind, data in ancillary:
         is_error = (level, kind) in (
             (socket.IPPROTO_IP, IP_RECVERR),
             (socket.IPPROTO_IPV6, IPV6_RECVERR),
         )
         if is_error and len(data) >= _EXTENDED_ERROR.size:
-            number, origin, _, _ = _EXTENDED_ERROR.unpack_from(data)
-            return number, origin in _ORIGINS_ICMP
-    return 0, False
+            return ExtendedError(*_EXTENDED_ERROR.unpack_from(data))
+    return ExtendedError(0, 0)
 
 
 def write_source(source: LocalAddress, family: int) -> Ancillary:

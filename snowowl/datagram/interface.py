@@ -6,20 +6,20 @@ than they are shown to anybody.  Everything but the waits is synchronous and nev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import attrs
 
-Buffer = bytes | bytearray | memoryview
+from snowowl.datagram.memory import Buffer, address_of
 
 
 @attrs.define
 class Received:
     """Datagrams that one peer sent: `stride` octets each, the last may be shorter.
 
-    `data` is valid until the endpoint's next `receive`.  `local` is where they were sent to, where
-    the endpoint was opened to tell.
+    It and its `data` are valid until the endpoint's next `receive`: both may be used again.
+    `local` is where they were sent to, where the endpoint was opened to tell.
     """
 
     data: Buffer
@@ -28,20 +28,98 @@ class Received:
     local: LocalAddress | None = None
 
 
+class File(Protocol):
+    """A file that is open, for now."""
+
+    def fileno(self) -> int:
+        """Return its descriptor, -1 once it is closed."""
+
+
+class Region:
+    """Octets that stay where they are while this is held: a view for Python, a place for the kernel.
+
+    `file` is the same octets as a file, if they are of one; its descriptor is -1 once it is closed.
+    """
+
+    __slots__ = ("__weakref__", "_address", "file", "view")
+
+    def __init__(self, octets: Buffer, file: File | None = None) -> None:
+        self.view = memoryview(octets)
+        self.file = file
+        self._address: int | None = None
+
+    @property
+    def address(self) -> int:
+        """Where they are in memory.  Raises OSError where Python does not tell."""
+        if self._address is None:
+            self._address = address_of(self.view)
+        return self._address
+
+
 @attrs.define
-class Transmit:
+class Packet:
+    """One datagram.  `source` is the local address to send from, if the endpoint has no fixed one."""
+
+    peer: bytes
+    octets: bytes
+    source: LocalAddress | None = None
+
+    def datagrams(self) -> Iterator[Sequence[Buffer]]:
+        """Yield what the one datagram is made of."""
+        yield (self.octets,)
+
+    def rest(self, sent: int) -> Packet:  # noqa: ARG002 - as `Train` has it
+        """Return what is left when nothing has gone out."""
+        return self
+
+
+@attrs.define
+class Train:
     """`count` datagrams for one peer, of `stride` octets each (the last may be shorter).
 
-    Each is made of ``len(buffers) // count`` buffers: a header and its payload need not be copied
-    together.  The buffers must stay as they are until `send` has taken them.  `source` is the local
-    address to send from, where the endpoint is not bound to one.
+    Each is a header of `header_size` octets, from one after another in `headers`, and then a piece
+    of `body`: nothing is copied together.  `size` octets of the body are sent, from `body_at` on.
     """
 
     peer: bytes
-    buffers: Sequence[Buffer]
+    headers: Region
+    headers_at: int
+    body: Region
+    body_at: int
+    size: int
     stride: int
     count: int
     source: LocalAddress | None = None
+    header_size: int = 4
+
+    def datagrams(self) -> Iterator[Sequence[Buffer]]:
+        """Yield the header and the piece of the body that each datagram is made of."""
+        step, header_size = self.stride - self.header_size, self.header_size
+        stop = self.body_at + self.size
+        headers, body = self.headers.view, self.body.view
+        for index in range(self.count):
+            header_at = self.headers_at + index * header_size
+            piece_at = self.body_at + index * step
+            yield (
+                headers[header_at : header_at + header_size],
+                body[piece_at : min(piece_at + step, stop)],
+            )
+
+    def rest(self, sent: int) -> Train:
+        """Return what is left when the first datagrams have gone out."""
+        if sent == 0:
+            return self
+        step = self.stride - self.header_size
+        return attrs.evolve(
+            self,
+            headers_at=self.headers_at + sent * self.header_size,
+            body_at=self.body_at + sent * step,
+            size=self.size - sent * step,
+            count=self.count - sent,
+        )
+
+
+Transmit = Packet | Train
 
 
 @attrs.frozen
@@ -50,6 +128,8 @@ class LocalAddress:
 
     packed: bytes
     interface: int = 0
+    to_many: bool = attrs.field(default=False, eq=False, kw_only=True)
+    """What was sent to it went to others, too: a broadcast or multicast.  No part of the address."""
 
 
 @attrs.define
@@ -71,6 +151,10 @@ class Counters:
     datagrams_sent: int = 0
     datagrams_lost: int = 0
     """Refused by the kernel for want of a route, a buffer or a permission."""
+    sent_by_file: int = 0
+    """Datagrams that `sendfile` was asked to send."""
+    zerocopy_refused: int = 0
+    """Times that the kernel had no room for another zero-copy send, and was made to copy."""
     errors: int = 0
     """Times that the socket reported an error, be it its own or news from the network (ICMP)."""
 
@@ -92,6 +176,9 @@ class Endpoint(Protocol):
 
     def take_unreachable(self) -> Sequence[bytes]:
         """Return the peers whose port was reported closed (ICMP) since the last call."""
+
+    def dropped(self) -> int:
+        """Return how many datagrams the kernel dropped because the receive buffer was full."""
 
     async def wait_readable(self) -> None:
         """Wait until `receive` may return something, or `take_unreachable`."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import trio
 
 from snowowl.datagram import address
-from snowowl.datagram.interface import Endpoint, Received, Transmit
+from snowowl.datagram.interface import Endpoint, Packet, Received
 from snowowl.observe.events import Direction, RequestMalformed, RequestReceived, RequestsDropped
 from snowowl.observe.observers import Observers
 from snowowl.protocol.admission import Verdict, admit
@@ -131,4 +131,4 @@ class Acceptor:
 
     def _answer(self, received: Received, packet: bytes) -> None:
         """Answer a datagram that begins no transfer, from the address that it was sent to."""
-        self.endpoint.send([Transmit(received.peer, [packet], len(packet), 1, received.local)])
+        self.endpoint.send([Packet(received.peer, packet, received.local)])

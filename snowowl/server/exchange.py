@@ -21,8 +21,15 @@ from collections.abc import Callable, Sequence
 import trio
 
 from snowowl.content.errors import ContentError
-from snowowl.content.source import data_buffers
-from snowowl.datagram.interface import Endpoint, LocalAddress, Received, Transmit
+from snowowl.datagram.interface import (
+    Endpoint,
+    LocalAddress,
+    Packet,
+    Received,
+    Region,
+    Train,
+    Transmit,
+)
 from snowowl.observe.events import InternalError
 from snowowl.observe.observers import Observers
 from snowowl.protocol.actions import Actions, Commit, SendBlocks, SendPacket, StoreBlocks
@@ -37,7 +44,7 @@ from snowowl.protocol.events import (
 )
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.server.member import Member
-from snowowl.wire.codec import Buffer, data_headers, encode_error, opcode_of
+from snowowl.wire.codec import Buffer, data_headers, encode_error, header_offset, opcode_of
 from snowowl.wire.constants import HEADER_SIZE, ErrorCode, Opcode
 
 BATCHES_PER_WAKE_MAX = 16
@@ -57,7 +64,7 @@ SUPERSEDED = Stopped(OutcomeKind.SUPERSEDED, "the client asked anew")
 _STRAY = encode_error(ErrorCode.UNKNOWN_TID, "unknown transfer ID")
 _REQUESTS = (Opcode.RRQ, Opcode.WRQ)
 _PROGRESS = (Opcode.DATA, Opcode.ACK)
-_HEADERS = data_headers()
+_HEADERS = (Region(data_headers(0)), Region(data_headers(1)))
 
 RequestHandler = Callable[[Sequence[Received]], None]
 
@@ -125,7 +132,7 @@ class Exchange:
 
     def send_packet(self, peer: bytes, packet: bytes, source: LocalAddress | None) -> None:
         """Send a datagram that belongs to no transfer."""
-        self._outbox.append(Transmit(peer, [packet], len(packet), 1, source))
+        self._outbox.append(Packet(peer, packet, source))
         self.flush()
 
     def close(self) -> None:
@@ -219,7 +226,7 @@ class Exchange:
         a stray packet on the listening port is dropped silently (rule R8).
         """
         if opcode_of(received.data) in _PROGRESS:
-            self._outbox.append(Transmit(received.peer, [_STRAY], len(_STRAY), 1))
+            self._outbox.append(Packet(received.peer, _STRAY))
 
     def _expire(self, now: float) -> None:
         heap = self._heap
@@ -257,9 +264,7 @@ class Exchange:
                 case SendBlocks(first, count):
                     self._send_blocks(member, first, count)
                 case SendPacket(packet):
-                    self._outbox.append(
-                        Transmit(member.peer, [packet], len(packet), 1, member.local)
-                    )
+                    self._outbox.append(Packet(member.peer, packet, member.local))
                 case StoreBlocks(data, stride, count):
                     if not self._store_blocks(member, data, stride, count):
                         break  # what follows acknowledges blocks that were not stored
@@ -291,12 +296,25 @@ class Exchange:
                 # The last block makes a transfer whole: never send it for a file that is not
                 # what it was when the first block was sent.
                 source.check()
-            buffers = data_buffers(source, first, count, terms.blksize, _HEADERS, terms.rollover)
+            body, start = member.body, offset
+            if body is None:
+                body, start = Region(source.view(offset, length)), 0
         except ContentError as error:
             self._content_failed(member, error)
             return
-        stride = HEADER_SIZE + terms.blksize
-        self._outbox.append(Transmit(member.peer, buffers, stride, count, member.local))
+        self._outbox.append(
+            Train(
+                member.peer,
+                _HEADERS[terms.rollover],
+                header_offset(first, terms.rollover),
+                body,
+                start,
+                length,
+                HEADER_SIZE + terms.blksize,
+                count,
+                member.local,
+            )
+        )
 
     def _store_blocks(self, member: Member, data: Buffer, stride: int, count: int) -> bool:
         sink = member.sink

@@ -13,7 +13,7 @@ import trio
 
 from snowowl.content.errors import ContentError
 from snowowl.content.source import Source
-from snowowl.datagram.interface import LocalAddress
+from snowowl.datagram.interface import LocalAddress, Region
 from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.sending import Sending
 from snowowl.wire.codec import Buffer
@@ -44,6 +44,7 @@ class Member:
     __slots__ = (
         "_changed",
         "alarm",
+        "body",
         "broken",
         "commit_wanted",
         "contest",
@@ -72,6 +73,9 @@ class Member:
         """The address to answer from, where the endpoint is not bound to it."""
         self.transfer = transfer
         self.source = source
+        whole = None if source is None else source.whole
+        self.body = None if whole is None else Region(whole.view, whole.file)
+        """All of the content, where it lies in one piece."""
         self.sink = sink
         self.alarm = math.inf
         """The earliest time for which the exchange has an entry for this member."""

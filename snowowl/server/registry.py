@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import trio
 
-from snowowl.datagram.interface import Endpoint, LocalAddress, Transmit
+from snowowl.datagram.interface import Endpoint, LocalAddress, Packet
 from snowowl.server.exchange import SUPERSEDED, Exchange
 from snowowl.server.member import Member
 from snowowl.wire.packets import Request
@@ -39,7 +39,7 @@ class Admitted:
 
     def answer(self, packet: bytes) -> None:
         """Answer from where the request came in: for when there is no exchange."""
-        transmit = Transmit(self.origin, [packet], len(packet), 1, self.local)
+        transmit = Packet(self.origin, packet, self.local)
         self.endpoint.send([transmit])
 
 

@@ -22,10 +22,10 @@ from snowowl.content.store import Store
 from snowowl.content.uploads import WritePolicy
 from snowowl.datagram import address
 from snowowl.datagram.interface import Endpoint, Network
-from snowowl.datagram.system import SystemNetwork
 from snowowl.observe.events import ServerDraining, ServerStarted, ServerStopped
 from snowowl.observe.observers import Observer, Observers
 from snowowl.server.acceptor import Acceptor, RequestSender
+from snowowl.server.datapath import system_network
 from snowowl.server.errors import ListenError, RootError
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
@@ -61,7 +61,7 @@ async def serve(
         store = _open_store(config)
         stack.callback(store.close)
         if network is None:
-            network = SystemNetwork()
+            network = system_network(config)
             stack.callback(network.close)
         endpoints = _listen(config, network, stack)
         addresses = tuple(address.text(endpoint.address) for endpoint in endpoints)

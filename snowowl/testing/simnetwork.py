@@ -110,13 +110,11 @@ class SimEndpoint:
         """Send all, datagram by datagram."""
         unsent = Unsent()
         for index, transmit in enumerate(transmits):
-            each = len(transmit.buffers) // transmit.count
-            for sent in range(transmit.count):
-                buffers = transmit.buffers[sent * each : (sent + 1) * each]
+            for sent, buffers in enumerate(transmit.datagrams()):
                 reason = self._send_one(transmit, b"".join(buffers))
                 if reason == errno.EAGAIN:
                     self._writable_at = trio.current_time() + self._network.blocked_seconds
-                    unsent.blocked = [_rest(transmit, sent), *transmits[index + 1 :]]
+                    unsent.blocked = [transmit.rest(sent), *transmits[index + 1 :]]
                     return unsent
                 if reason is not None:
                     unsent.failed.append((transmit.peer, reason))
@@ -329,12 +327,4 @@ def _continues(last: tuple[bytes, bytes, list[bytes]], arrival: _Arrival) -> boo
         (peer, target) == (arrival.peer, arrival.target)
         and all(len(datagram) == stride for datagram in datagrams)
         and 0 < len(arrival.octets or b"") <= stride
-    )
-
-
-def _rest(transmit: Transmit, sent: int) -> Transmit:
-    """Return what of a transmit is left when the first datagrams have gone out."""
-    each = len(transmit.buffers) // transmit.count
-    return attrs.evolve(
-        transmit, buffers=transmit.buffers[sent * each :], count=transmit.count - sent
     )

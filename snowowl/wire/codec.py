@@ -9,6 +9,7 @@ options that cannot be read are left out, padding after the last option is ignor
 from __future__ import annotations
 
 import struct
+from itertools import chain, islice
 from typing import Final, assert_never
 
 from snowowl.wire.constants import ERROR_MESSAGE_MAX, HEADER_SIZE, OPTIONS_MAX, ErrorCode, Opcode
@@ -25,6 +26,8 @@ from snowowl.wire.packets import (
 Buffer = bytes | bytearray | memoryview
 
 _HEADER: Final = struct.Struct("!HH")
+_NUMBERS: Final = 65536
+"""Block numbers there are: 16 bits (RFC 1350 section 5)."""
 _MODES: Final = {mode.value: mode for mode in Mode}
 
 
@@ -61,9 +64,23 @@ def encode_data_header(number: int) -> bytes:
     return _HEADER.pack(Opcode.DATA, number)
 
 
-def data_headers() -> list[bytes]:
-    """Return the headers of DATA for all 65536 block numbers: a table to index on the hot path."""
-    return [_HEADER.pack(Opcode.DATA, number) for number in range(65536)]
+def data_headers(rollover: int) -> bytes:
+    """Return headers of DATA, one after another, as blocks 0, 1, 2 ... have them.
+
+    Four octets each.  After 65535 comes `rollover`, 0 or 1, and then as many again as a window may
+    have blocks, so that the headers of a window are always one piece: it begins at `header_offset`.
+    """
+    numbers = chain(range(_NUMBERS), range(rollover, rollover + _NUMBERS))
+    return b"".join(
+        [_HEADER.pack(Opcode.DATA, number) for number in islice(numbers, 2 * _NUMBERS - 1)]
+    )
+
+
+def header_offset(block: int, rollover: int) -> int:
+    """Return where in `data_headers` the header of a block is, by its absolute index."""
+    if rollover == 0 or block == 0:
+        return (block % _NUMBERS) * HEADER_SIZE
+    return ((block - 1) % (_NUMBERS - 1) + 1) * HEADER_SIZE
 
 
 def encode(packet: Request | OptionAck | Error) -> bytes:

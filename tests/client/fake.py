@@ -45,9 +45,8 @@ class FakeEndpoint:
 
     def send(self, transmits: Sequence[Transmit]) -> Unsent | None:
         for transmit in transmits:
-            each = len(transmit.buffers) // transmit.count
-            for index in range(transmit.count):
-                octets = b"".join(transmit.buffers[index * each : (index + 1) * each])
+            for buffers in transmit.datagrams():
+                octets = b"".join(buffers)
                 self._network.sent.append((trio.current_time(), transmit.peer, octets))
                 self.deliver(self._network.script(transmit.peer, octets))
         return None

@@ -10,7 +10,16 @@ from pathlib import Path
 import trio
 
 from snowowl.datagram.address import SocketAddress, pack
-from snowowl.datagram.interface import LocalAddress, Received, Transmit
+from snowowl.datagram.endpoint import SocketEndpoint
+from snowowl.datagram.interface import (
+    LocalAddress,
+    Packet,
+    Received,
+    Region,
+    Train,
+    Transmit,
+)
+from snowowl.datagram.memory import Buffer
 from snowowl.datagram.portable import PortableEndpoint
 
 LO4 = LocalAddress(b"\x7f\0\0\1")
@@ -19,11 +28,37 @@ SECONDS = 5.0
 
 
 def one(peer: bytes, *datagrams: bytes, source: LocalAddress | None = None) -> Transmit:
-    """Return a transmit of datagrams that are one buffer each."""
-    return Transmit(peer, datagrams, max(map(len, datagrams)), len(datagrams), source)
+    """Return a transmit of datagrams that are all of one size, but for a shorter last one."""
+    if len(datagrams) == 1:
+        return Packet(peer, datagrams[0], source)
+    return train(peer, *[(b"", octets) for octets in datagrams], source=source)
 
 
-async def hear(endpoint: PortableEndpoint, count: int) -> list[tuple[bytes, bytes]]:
+def train(
+    peer: bytes, *datagrams: tuple[bytes, Buffer], source: LocalAddress | None = None
+) -> Train:
+    """Return a train of datagrams, each a header and a piece; a single piece may be any buffer."""
+    headers = b"".join(header for header, _ in datagrams)
+    pieces = [piece for _, piece in datagrams]
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    header_size = len(datagrams[0][0])
+    stride = header_size + len(pieces[0])
+    assert all(len(piece) == len(pieces[0]) for piece in pieces[:-1])
+    return Train(
+        peer,
+        Region(headers),
+        0,
+        Region(body),
+        0,
+        len(body),
+        stride,
+        len(pieces),
+        source,
+        header_size,
+    )
+
+
+async def hear(endpoint: SocketEndpoint, count: int) -> list[tuple[bytes, bytes]]:
     """Return (peer, octets) of `count` datagrams."""
     heard: list[tuple[bytes, bytes]] = []
     with trio.fail_after(SECONDS):
@@ -33,7 +68,7 @@ async def hear(endpoint: PortableEndpoint, count: int) -> list[tuple[bytes, byte
     return heard
 
 
-async def hear_one(endpoint: PortableEndpoint) -> Received:
+async def hear_one(endpoint: SocketEndpoint) -> Received:
     with trio.fail_after(SECONDS):
         while True:
             await endpoint.wait_readable()

@@ -16,8 +16,10 @@ import trio
 import trio.testing
 
 from snowowl.datagram.address import pack, port_of, with_port
-from snowowl.datagram.interface import Buffer, LocalAddress, Transmit, Unsent
+from snowowl.datagram.endpoint import SocketEndpoint
+from snowowl.datagram.interface import LocalAddress, Train, Unsent
 from snowowl.datagram.portable import ARENA_SIZE, BATCH_MAX, PortableEndpoint
+from snowowl.datagram.settings import Settings
 from snowowl.datagram.system import SystemNetwork
 from tests.datagram.loopback import (
     LO4,
@@ -29,14 +31,19 @@ from tests.datagram.loopback import (
     hear,
     hear_one,
     one,
+    train,
 )
 
 pytestmark = pytest.mark.real
 
 
+def portable() -> SystemNetwork:
+    return SystemNetwork(Settings(rung="portable"))
+
+
 @pytest.fixture
-def pair() -> Iterator[tuple[PortableEndpoint, PortableEndpoint]]:
-    network = SystemNetwork()
+def pair() -> Iterator[tuple[SocketEndpoint, SocketEndpoint]]:
+    network = portable()
     left, right = (network.open(socket.AF_INET, LO4, None) for _ in range(2))
     yield left, right
     left.close()
@@ -44,12 +51,12 @@ def pair() -> Iterator[tuple[PortableEndpoint, PortableEndpoint]]:
     network.close()
 
 
-Pair = tuple[PortableEndpoint, PortableEndpoint]
+Pair = tuple[SocketEndpoint, SocketEndpoint]
 
 
 async def test_order_peers_and_batches(pair: Pair) -> None:
     left, right = pair
-    datagrams = [b"%d" % number for number in range(BATCH_MAX + 5)]
+    datagrams = [b"%02d" % number for number in range(BATCH_MAX + 5)]
     assert left.send([one(right.address, *datagrams)]) is None
     await right.wait_readable()
     assert len(right.receive()) == BATCH_MAX
@@ -62,8 +69,7 @@ async def test_order_peers_and_batches(pair: Pair) -> None:
 
 async def test_a_header_and_its_payload_go_as_one(pair: Pair) -> None:
     left, right = pair
-    buffers: list[Buffer] = [b"h1", memoryview(b"first"), b"h2", bytearray(b"2nd")]
-    assert left.send([Transmit(right.address, buffers, 7, 2)]) is None
+    assert left.send([train(right.address, (b"h1", b"first"), (b"h2", b"2nd"))]) is None
     assert [octets for _, octets in await hear(right, 2)] == [b"h1first", b"h22nd"]
 
 
@@ -114,7 +120,7 @@ async def test_news_of_a_closed_port_wakes_who_waits(pair: Pair) -> None:
 
 
 def test_a_closed_port_over_ipv6() -> None:
-    endpoint = SystemNetwork().open(socket.AF_INET6, LO6, None)
+    endpoint = portable().open(socket.AF_INET6, LO6, None)
     nobody = with_port(endpoint.address, port_of(closed_port()))
     endpoint.send([one(nobody, b"x")])
     assert endpoint.receive() == []
@@ -133,19 +139,15 @@ def test_an_error_that_is_about_no_peer_leaves_the_socket_quiet(pair: Pair) -> N
 
 async def test_blocked_in_the_middle_of_a_window() -> None:
     sock, endpoint = failing()
-    window = Transmit(endpoint.address, [b"h1", b"a", b"h2", b"b", b"h3", b"c"], 3, 3, LO4)
+    window = train(endpoint.address, (b"h1", b"a"), (b"h2", b"b"), (b"h3", b"c"), source=LO4)
     after = one(endpoint.address, b"after")
     sock.fail(sending=[0, errno.EAGAIN])
     unsent = endpoint.send([window, after])
     assert unsent is not None
     rest, last = unsent.blocked
-    assert (rest.peer, list(rest.buffers), rest.stride, rest.count, rest.source) == (
-        endpoint.address,
-        [b"h2", b"b", b"h3", b"c"],
-        3,
-        2,
-        LO4,
-    )
+    assert isinstance(rest, Train)
+    assert (rest.peer, rest.stride, rest.count, rest.source) == (endpoint.address, 3, 2, LO4)
+    assert [b"".join(pieces) for pieces in rest.datagrams()] == [b"h2b", b"h3c"]
     assert last is after
     with trio.fail_after(SECONDS):
         await endpoint.wait_writable()
@@ -203,11 +205,11 @@ async def test_octets_of_a_file_that_was_truncated(pair: Pair, tmp_path: Path) -
     os.close(fd)
     path.write_bytes(b"")
     view = memoryview(mapped)[4096:5096]
-    window = Transmit(right.address, [b"hd", view], 1002, 1)
+    window = train(right.address, (b"hd", view))
     unsent = left.send([window, one(right.address, b"goes")])
     assert unsent == Unsent(failed=[(right.address, errno.EFAULT)])
     assert await hear(right, 1) == [(left.address, b"goes")]
-    view.release()
+    del window, view
     mapped.close()
 
 
@@ -250,7 +252,7 @@ async def test_close_wakes_who_waits_and_may_come_twice(pair: Pair) -> None:
 
 def test_closed_outside_of_trio() -> None:
     before = descriptors()
-    endpoint = SystemNetwork().open(socket.AF_INET, LO4, None)
+    endpoint = portable().open(socket.AF_INET, LO4, None)
     endpoint.close()
     endpoint.close()
     assert endpoint.receive() == []
@@ -266,7 +268,7 @@ def test_a_socket_that_received_little_takes_little_memory() -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * mmap.PAGESIZE
 
-    network, count = SystemNetwork(), 100
+    network, count = portable(), 100
     before = resident()
     endpoints = [network.open(socket.AF_INET, LO4, None) for _ in range(count)]
     each = (resident() - before) / count
@@ -279,7 +281,7 @@ def test_a_socket_that_received_little_takes_little_memory() -> None:
 async def test_more_peers_than_are_remembered(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snowowl.datagram.portable._NAMES_MAX", 2)
     _, right = pair
-    network = SystemNetwork()
+    network = portable()
     peers = [network.open(socket.AF_INET, LO4, None) for _ in range(5)]
     for peer in peers:
         peer.send([one(right.address, b"hello")])
@@ -310,7 +312,7 @@ async def test_a_platform_without_sendmsg_and_recvmsg() -> None:
                 setattr(self, name, getattr(self._socket, name))
 
     endpoint = PortableEndpoint(Windows(), tells_local=True)  # type: ignore[arg-type]
-    assert endpoint.send([Transmit(endpoint.address, [b"head", b"payload"], 11, 1, LO4)]) is None
+    assert endpoint.send([train(endpoint.address, (b"head", b"payload"), source=LO4)]) is None
     with trio.fail_after(SECONDS):
         while not (batch := endpoint.receive()):
             await trio.sleep(0.001)

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 import snowowl
 from snowowl.config import Config
 from snowowl.config.model import LimitsConfig, ProtocolConfig, ServerConfig, WriteConfig
-from snowowl.datagram.interface import Transmit
+from snowowl.datagram.interface import Packet
 from snowowl.observe.events import (
     Event,
     InternalError,
@@ -62,7 +62,7 @@ class Board:
 
     def send(self, octets: bytes, to: bytes | None = None) -> None:
         """Send a datagram, to the listening port if nothing else is said."""
-        self.endpoint.send([Transmit(to or self._server, [octets], len(octets), 1)])
+        self.endpoint.send([Packet(to or self._server, octets)])
 
     async def receive(self, seconds: float = 0.05) -> tuple[bytes, bytes]:
         """Return the next datagram and where it came from; nothing (twice b"") if none comes."""

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from snowowl.datagram import address
-from snowowl.datagram.interface import LocalAddress, Network, Transmit
+from snowowl.datagram.interface import LocalAddress, Network, Packet, Region, Train
 from snowowl.testing.link import Link
 from snowowl.testing.simnetwork import BATCH_MAX, SimEndpoint, SimNetwork, socket_address
 
@@ -27,7 +27,7 @@ def pair(network: SimNetwork) -> tuple[SimEndpoint, SimEndpoint]:
 
 
 def send(endpoint: SimEndpoint, peer: bytes, *datagrams: bytes) -> None:
-    endpoint.send([Transmit(peer, [octets], len(octets), 1) for octets in datagrams])
+    endpoint.send([Packet(peer, octets) for octets in datagrams])
 
 
 async def received(endpoint: SimEndpoint, seconds: float = 1.0) -> list[bytes]:
@@ -124,8 +124,9 @@ async def test_a_batch_is_bounded(clock: MockClock) -> None:
 
 async def test_a_window_is_cut_into_datagrams(clock: MockClock) -> None:
     alice, bob = pair(SimNetwork())
-    buffers: list[bytes | memoryview] = [b"H1", memoryview(b"aaaa"), b"H2", memoryview(b"bb")]
-    assert alice.send([Transmit(BOB, buffers, 6, 2)]) is None
+    assert (
+        alice.send([Train(BOB, Region(b"H1H2"), 0, Region(b"aaaabb"), 0, 6, 6, 2, None, 2)]) is None
+    )
     assert await received(bob) == [b"H1aaaa", b"H2bb"]
 
 
@@ -134,17 +135,18 @@ async def test_a_kernel_that_refuses(clock: MockClock) -> None:
     alice, bob = pair(network)
     reasons = {b"2": errno.EAGAIN, b"4": errno.EFAULT, b"5": errno.ENETUNREACH}
     network.refuse_send = lambda datagram: reasons.get(datagram.octets)
-    window = Transmit(BOB, [b"", b"1", b"", b"2", b"", b"3"], 1, 3)
-    last = Transmit(BOB, [b"4"], 1, 1)
+    window = Train(BOB, Region(b""), 0, Region(b"123"), 0, 3, 1, 3, None, 0)
+    last = Packet(BOB, b"4")
     unsent = alice.send([window, last])
     assert unsent is not None
     rest, other = unsent.blocked
-    assert (rest.buffers, rest.count, other) == ([b"", b"2", b"", b"3"], 2, last)
+    assert [bytes(piece) for _, piece in rest.datagrams()] == [b"2", b"3"]
+    assert other is last
     start = trio.current_time()
     await alice.wait_writable()
     assert trio.current_time() - start == pytest.approx(network.blocked_seconds)
     del reasons[b"2"]
-    unsent = alice.send([*unsent.blocked, Transmit(BOB, [b"5"], 1, 1)])
+    unsent = alice.send([*unsent.blocked, Packet(BOB, b"5")])
     assert unsent is not None
     assert (unsent.blocked, unsent.failed) == ([], [(BOB, errno.EFAULT)])
     assert await received(bob) == [b"1", b"2", b"3"]
@@ -180,8 +182,8 @@ async def test_a_dual_stack_endpoint_names_ipv4_peers_as_mapped(clock: MockClock
     (request,) = server.receive()
     assert request.peer == socket_address("::ffff:192.0.2.1", 1000)
     assert request.local == LocalAddress(bytes((192, 0, 2, 77)), 1)
-    answer = Transmit(request.peer, [b"answer"], 6, 1, request.local)
-    assert server.send([answer, Transmit(BOB, [b"lost"], 4, 1)]) is None
+    answer = Packet(request.peer, b"answer", request.local)
+    assert server.send([answer, Packet(BOB, b"lost")]) is None
     await alice.wait_readable()
     (received_answer,) = alice.receive()
     assert received_answer.peer == socket_address("192.0.2.77", 69)

@@ -19,6 +19,7 @@ from snowowl.wire.codec import (
     encode_ack,
     encode_data_header,
     encode_error,
+    header_offset,
     opcode_of,
 )
 from snowowl.wire.constants import ERROR_MESSAGE_MAX, OPTIONS_MAX, ErrorCode, Opcode
@@ -212,12 +213,20 @@ def test_data_and_ack() -> None:
     assert opcode_of(b"") == opcode_of(b"\1") == 0
 
 
-def test_the_table_of_headers_is_indexed_by_number() -> None:
-    headers = data_headers()
-    assert len(headers) == 65536
-    assert [headers[number] for number in (0, 1, 65535)] == [
-        encode_data_header(number) for number in (0, 1, 65535)
-    ]
+@pytest.mark.rule("R11")
+@pytest.mark.parametrize("rollover", [0, 1])
+def test_headers_of_a_window_are_one_piece_of_the_table(rollover: int) -> None:
+    table = data_headers(rollover)
+    numbers, number = [0], 0
+    for _ in range(140_000):
+        number = number + 1 if number < 65535 else rollover
+        numbers.append(number)
+    for first in (0, 1, 2, 65534, 65535, 65536, 65537, 131_069, 131_070, 131_071, 131_072):
+        offset = header_offset(first, rollover)
+        for count in (1, 2, 3, 200):
+            expected = b"".join(map(encode_data_header, numbers[first : first + count]))
+            assert table[offset : offset + 4 * count] == expected
+    assert len(table) >= 4 * (65536 + 65535)  # the longest window, wherever it begins
 
 
 @given(st.one_of(read_requests(), write_requests(), option_acks(), errors()))
