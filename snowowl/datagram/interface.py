@@ -7,11 +7,13 @@ than they are shown to anybody.  Everything but the waits is synchronous and nev
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
 from snowowl.datagram.memory import Buffer, address_of
+
+WORD_SIZE: Final = 4
 
 
 @attrs.define
@@ -26,6 +28,15 @@ class Received:
     stride: int
     peer: bytes
     local: LocalAddress | None = None
+    word: int = -1
+    """A single datagram of four octets as a big-endian number; -1 if it is anything else.
+
+    So that those which come most, ACKs, can be told apart without being looked into."""
+
+
+def word_of(datagram: Buffer) -> int:
+    """Return `Received.word` for a datagram."""
+    return int.from_bytes(datagram, "big") if len(datagram) == WORD_SIZE else -1
 
 
 class File(Protocol):
@@ -41,19 +52,13 @@ class Region:
     `file` is the same octets as a file, if they are of one; its descriptor is -1 once it is closed.
     """
 
-    __slots__ = ("__weakref__", "_address", "file", "view")
+    __slots__ = ("__weakref__", "address", "file", "view")
 
     def __init__(self, octets: Buffer, file: File | None = None) -> None:
         self.view = memoryview(octets)
         self.file = file
-        self._address: int | None = None
-
-    @property
-    def address(self) -> int:
-        """Where they are in memory.  Raises OSError where Python does not tell."""
-        if self._address is None:
-            self._address = address_of(self.view)
-        return self._address
+        self.address = address_of(self.view)
+        """Where they are in memory; 0 where Python does not tell."""
 
 
 @attrs.define

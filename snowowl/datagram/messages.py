@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 import attrs
@@ -73,7 +73,7 @@ class Messages:
         iovs = max(count * 2, 4 * _IOVS_EACH_MAX)
         sizes = (
             count * layout.size,
-            count * NAME_SIZE,
+            2 * count * NAME_SIZE,
             count * CONTROL_SIZE,
             iovs * IOV.size,
             SCRATCH_SIZE,
@@ -88,6 +88,8 @@ class Messages:
         self._ints_max = 2 * iovs
         # What the header of each message says now: name length, iov, count of iovs, control length.
         self._shapes: list[tuple[int, int, int, int]] = [(0, 0, 0, 0)] * count
+        self._singles = (0, 0)
+        """How many messages say now that they are a train of one, for names of which size."""
         self._controls_known: dict[tuple[int, LocalAddress | None, int], bytes] = {}
         self.after: Position = (0, 0)
         """What is to be sent after the messages that were written last."""
@@ -107,6 +109,10 @@ class Messages:
         that is sent by `sendfile`.
         """
         index, datagram = begin
+        if not datagram and not tells_source:
+            singles = self._fill_singles(transmits, index, name_size, limits)
+            if singles:
+                return singles
         stride_max, other_stride_min = limits.stride_max, limits.other_stride_min
         sent: list[Position] = []
         ints: list[int] = []
@@ -162,6 +168,46 @@ class Messages:
         self.after = (index, datagram)
         return sent
 
+    def _fill_singles(
+        self, transmits: Sequence[Transmit], index: int, name_size: int, limits: Limits
+    ) -> list[Position]:
+        """Do the same for trains of one datagram, which is what lock-step is made of.
+
+        Nothing is decided for each but its place, so that this takes a third of the time.
+        """
+        other_stride_min = limits.other_stride_min
+        ints: list[int] = []
+        names: list[bytes] = []
+        for transmit in islice(transmits, index, index + self.count):
+            if (
+                not isinstance(transmit, Train)
+                or transmit.count != 1
+                or transmit.stride >= other_stride_min
+            ):
+                break
+            ints += (
+                transmit.headers.address + transmit.headers_at,
+                transmit.header_size,
+                transmit.body.address + transmit.body_at,
+                transmit.size,
+            )
+            names.append(transmit.peer)
+        count = len(names)
+        if not count:
+            return []
+        if self._layout.bsd_names:
+            names = [self._name_of(peer) for peer in names]
+        start = self._name_at(0, name_size)
+        self._names[start : start + count * name_size] = b"".join(names)
+        self._write_places(ints)
+        if self._singles[1] != name_size:
+            self._singles = (0, name_size)
+        for message in range(self._singles[0], count):
+            self._write_header(message, (name_size, 2 * message, 2, 0))
+        self._singles = (max(self._singles[0], count), name_size)
+        self.after = (index + count, 0)
+        return [(position, 0) for position in range(index, index + count)]
+
     def _write_head(
         self,
         message: int,
@@ -171,10 +217,8 @@ class Messages:
         stride: int,
     ) -> None:
         """Write all of a message but its octets' places; of its header only what has changed."""
-        name_at = message * NAME_SIZE
-        self._names[name_at : name_at + len(peer)] = peer
-        if self._layout.bsd_names:
-            self._names[name_at : name_at + 2] = bytes((len(peer), peer[0]))
+        name_at = self._name_at(message, len(peer))
+        self._names[name_at : name_at + len(peer)] = self._name_of(peer)
         control = 0
         if stride or source is not None:
             control = self._write_control(message, shape[0], source, stride)
@@ -202,7 +246,7 @@ class Messages:
         self._layout.header.pack_into(
             self._headers,
             message * self._layout.size,
-            self._names_at + message * NAME_SIZE,
+            self._names_at + self._name_at(message, name_size),
             name_size,
             self._iovs_at + iov_at * IOV.size,
             iovs,
@@ -211,6 +255,17 @@ class Messages:
             0,
         )
         self._shapes[message] = shape
+        if message < self._singles[0]:
+            self._singles = (message, name_size)
+
+    def _name_at(self, message: int, size: int) -> int:
+        """Return where in the names one is: names of one size lie close, each size by itself."""
+        first = self.count * NAME_SIZE if size == IPV4_NAME_SIZE else 0
+        return first + message * size
+
+    def _name_of(self, peer: bytes) -> bytes:
+        """Return a socket address as this platform has it."""
+        return bytes((len(peer), peer[0])) + peer[2:] if self._layout.bsd_names else peer
 
     def _write_control(
         self, message: int, name_size: int, source: LocalAddress | None, stride: int

@@ -13,7 +13,7 @@ from typing import Final
 from snowowl.datagram import cmsg
 from snowowl.datagram.address import SocketAddress
 from snowowl.datagram.endpoint import ATTEMPTS_MAX, NEVER_SENT, SocketEndpoint
-from snowowl.datagram.interface import LocalAddress, Received, Transmit, Unsent
+from snowowl.datagram.interface import LocalAddress, Received, Transmit, Unsent, word_of
 from snowowl.datagram.memory import Buffer, arena
 
 BATCH_MAX: Final = 32
@@ -50,7 +50,7 @@ class PortableEndpoint(SocketEndpoint):
                 self._take_errors()
                 break
             data = arena[offset : offset + size]
-            batch.append(Received(data, size or 1, self._octets_of(name), local))
+            batch.append(Received(data, size or 1, self._octets_of(name), local, word_of(data)))
             offset += size
         self.counters.datagrams_received += len(batch)
         return batch

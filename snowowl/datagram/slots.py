@@ -8,19 +8,17 @@ sockets, as long as each batch is dealt with before the next is received.
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import Final
 
 from snowowl.datagram import cmsg
-from snowowl.datagram.interface import LocalAddress, Received
+from snowowl.datagram.interface import WORD_SIZE, LocalAddress, Received
 from snowowl.datagram.layouts import IOV, NAME_SIZE, MessageLayout, unpack_ancillary
 from snowowl.datagram.memory import address_of, arena
 
 DATAGRAM_MAX: Final = 65536
 CONTROL_SIZE: Final = 128
 """Octets for ancillary data: PKTINFO of both families and UDP_GRO need 88."""
-
-ACK_SIZE: Final = 4
-"""Octets of the datagrams that come most: their views are made once."""
 
 _TOLD_MAX: Final = 1024
 """Kinds of ancillary data whose meaning is remembered: local addresses times strides."""
@@ -32,37 +30,47 @@ Told = tuple[LocalAddress | None, int]
 
 
 class Slots:
-    """Room for `count` messages."""
+    """Room for `count` messages.
+
+    The first four octets of each go to an array of their own and the rest behind a gap of four in
+    its slot.  An ACK has no rest: all ACKs of a batch are read as numbers in one go.  For anything
+    longer the four octets are put into the gap.
+    """
 
     def __init__(self, layout: MessageLayout, count: int) -> None:
         self.count = count
         self._layout = layout
-        # Four arrays in one mapping, of which untouched pages cost nothing.
-        names, controls = count * NAME_SIZE, count * CONTROL_SIZE
-        headers, iovs = count * layout.size, count * IOV.size
-        memory = arena(names + controls + headers + iovs + count * DATAGRAM_MAX)
-        address = address_of(memory)
-        at = 0
-        self._headers = memory[at : at + headers]
-        self.address: Final = address + at
-        at += headers
-        names_at, self._names = at, memory[at : at + names]
-        at += names
-        controls_at, self._controls = at, memory[at : at + controls]
-        at += controls
-        iovs_at, iov_memory = at, memory[at : at + iovs]
-        at += iovs
+        # All arrays in one mapping, of which untouched pages cost nothing.
+        sizes = (
+            count * layout.size,
+            count * NAME_SIZE,
+            count * CONTROL_SIZE,
+            2 * count * IOV.size,
+            count * WORD_SIZE,
+            count * DATAGRAM_MAX,
+        )
+        starts = [sum(sizes[:index]) for index in range(len(sizes) + 1)]
+        memory = arena(starts[-1])
+        self.address: Final = address_of(memory)
+        self._headers, self._names, self._controls, iovs, self._heads, octets = (
+            memory[start:stop] for start, stop in pairwise(starts)
+        )
+        _, names_at, controls_at, iovs_at, heads_at, octets_at = (
+            self.address + start for start in starts[:-1]
+        )
         for index in range(count):
-            datagram_at = at + index * DATAGRAM_MAX
-            IOV.pack_into(iov_memory, index * IOV.size, address + datagram_at, DATAGRAM_MAX)
+            iov_at = 2 * index * IOV.size
+            place = octets_at + index * DATAGRAM_MAX + WORD_SIZE
+            IOV.pack_into(iovs, iov_at, heads_at + index * WORD_SIZE, WORD_SIZE)
+            IOV.pack_into(iovs, iov_at + IOV.size, place, DATAGRAM_MAX - WORD_SIZE)
             layout.header.pack_into(
                 self._headers,
                 index * layout.size,
-                address + names_at + index * NAME_SIZE,
+                names_at + index * NAME_SIZE,
                 NAME_SIZE,
-                address + iovs_at + index * IOV.size,
-                1,
-                address + controls_at + index * CONTROL_SIZE,
+                iovs_at + iov_at,
+                2,
+                controls_at + index * CONTROL_SIZE,
                 CONTROL_SIZE,
                 0,
             )
@@ -71,11 +79,14 @@ class Slots:
         self._lengths = layout.pick(self._headers, layout.length_at)
         self._control_lengths = layout.pick(self._headers, layout.control_length_at)
         self._octets = [
-            memory[at + index * DATAGRAM_MAX : at + (index + 1) * DATAGRAM_MAX]
-            for index in range(count)
+            octets[start : start + DATAGRAM_MAX] for start in range(0, len(octets), DATAGRAM_MAX)
         ]
-        self._acks = [octets[:ACK_SIZE] for octets in self._octets]
-        self._received = [Received(octets, 1, b"") for octets in self._octets]
+        self._acks = [
+            self._heads[start : start + WORD_SIZE]
+            for start in range(0, len(self._heads), WORD_SIZE)
+        ]
+        self._words = [struct.Struct(f">{size}I") for size in range(count + 1)]
+        self._received = [Received(head, WORD_SIZE, b"") for head in self._acks]
         self._told: dict[bytes, Told] = {}
 
     def prepare(self) -> int:
@@ -94,19 +105,27 @@ class Slots:
         """Return the first `count` messages; names are `name_size` octets long."""
         self._dirty = count
         batch = self._received[:count]
-        lengths = self._lengths[:count].tolist()
         names = bytes(self._names[: count * NAME_SIZE])
         start = 0
-        for index, received in enumerate(batch):
-            length = lengths[index]
-            if length == ACK_SIZE:
-                received.data = self._acks[index]
-                received.stride = ACK_SIZE
-            else:
-                received.data = self._octets[index][:length]
-                received.stride = length or 1
+        for received, length, word, ack in zip(
+            batch,
+            self._lengths[:count].tolist(),
+            self._words[count].unpack_from(self._heads),
+            self._acks,
+            strict=False,
+        ):
             received.peer = names[start : start + name_size]
             received.local = None
+            if length == WORD_SIZE:
+                received.data = ack
+                received.stride = WORD_SIZE
+                received.word = word
+            else:
+                octets = self._octets[start // NAME_SIZE]
+                octets[:WORD_SIZE] = ack
+                received.data = octets[:length]
+                received.stride = length or 1
+                received.word = -1
             start += NAME_SIZE
         if self._layout.bsd_names:
             for received in batch:
@@ -130,8 +149,9 @@ class Slots:
                     told.clear()
                 meaning = told[octets] = self._meaning(octets)
             received.local = meaning[0]
-            if meaning[1]:
-                received.stride = min(meaning[1], len(received.data) or 1)
+            if meaning[1] and meaning[1] < len(received.data):
+                received.stride = meaning[1]
+                received.word = -1
 
     def _meaning(self, octets: bytes) -> Told:
         ancillary = unpack_ancillary(self._layout, octets)

@@ -25,7 +25,7 @@ import attrs
 import trio
 
 from snowowl.datagram import address
-from snowowl.datagram.interface import Counters, LocalAddress, Received, Transmit, Unsent
+from snowowl.datagram.interface import Counters, LocalAddress, Received, Transmit, Unsent, word_of
 from snowowl.testing.link import Datagram, Link
 
 BATCH_MAX: Final = 32
@@ -102,7 +102,13 @@ class SimEndpoint:
         self.counters.datagrams_received += count
         self._lent = [bytearray(b"".join(datagrams)) for _, _, datagrams in batch]
         return [
-            Received(memoryview(octets), len(datagrams[0]) or 1, self._shown(peer), self._told(to))
+            Received(
+                memoryview(octets),
+                len(datagrams[0]) or 1,
+                self._shown(peer),
+                self._told(to),
+                word_of(octets) if len(datagrams) == 1 else -1,
+            )
             for octets, (peer, to, datagrams) in zip(self._lent, batch, strict=True)
         ]
 
