@@ -93,5 +93,12 @@ def netboot(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-m", "netboot", "tests/netboot", *session.posargs)
 
 
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure beside other TFTP servers, 25 minutes, best as root: nox -s bench -- --quick."""
+    session.install("-e", ".")
+    session.run("python", "tests/bench/run.py", *session.posargs)
+
+
 if __name__ == "__main__":
     nox.main()
