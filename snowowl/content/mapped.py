@@ -214,6 +214,8 @@ class FileSource:
 
     __slots__ = ("_file", "_release", "check", "load", "ready", "size", "view", "whole")
 
+    extent = EXTENT
+
     def __init__(self, file: MappedFile, release: Callable[[MappedFile], None]) -> None:
         self._file: MappedFile | None = file
         self._release = release

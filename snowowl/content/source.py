@@ -39,6 +39,11 @@ class Source(Protocol):
         """All octets, if they lie in one piece that does not move."""
         ...
 
+    @property
+    def extent(self) -> int:
+        """Octets that are always ready together: up to the next multiple of it."""
+        ...
+
     def ready(self, offset: int, length: int) -> bool:
         """Tell whether `view` of this range does without a disk.  Never blocks itself."""
         ...
@@ -66,11 +71,12 @@ class Source(Protocol):
 class BytesSource:
     """Octets in memory: always ready, never changing."""
 
-    __slots__ = ("_octets", "size", "whole")
+    __slots__ = ("_octets", "extent", "size", "whole")
 
     def __init__(self, octets: bytes) -> None:
         self._octets = memoryview(octets)
         self.size = len(octets)
+        self.extent = self.size or 1
         self.whole = Whole(self._octets, None)
 
     def ready(self, offset: int, length: int) -> bool:  # noqa: ARG002 - the protocol's shape

@@ -44,6 +44,9 @@ THREADS_MAX: Final = 32
 _COUNTED_AT_ONCE: Final = 256
 """Pieces that one thread hop counts (16 MiB), so that cancelling waits for no more than that."""
 
+Recent = dict[tuple[bytes, bool], SmallFile]
+"""Small files by the name that was asked for, and whether as netascii: those of one moment."""
+
 
 class Store:
     """What can be read and written beneath `root`.
@@ -72,12 +75,22 @@ class Store:
         self._resolving = 0  # threads that use the root
         self._closed = False
 
-    def open_now(self, name_untrusted: bytes, *, netascii: bool) -> Source | None:
+    def open_now(
+        self, name_untrusted: bytes, *, netascii: bool, recent: Recent | None = None
+    ) -> Source | None:
         """Open a file for reading if that takes no disk; return None if it may.  Never blocks.
 
-        Raises ContentError if it is certain that the file cannot be opened.
+        Small files are taken from `recent`, and kept there, unlooked at: requests that came at the
+        same time are answered by one look at what they ask for.  Raises ContentError if it is
+        certain that the file cannot be opened.
         """
-        return self._open_now(components(name_untrusted, self._rules), netascii=netascii)
+        key = (name_untrusted, netascii)
+        if recent is not None and key in recent:
+            return self._use_small(recent[key], netascii=netascii)
+        source = self._open_now(components(name_untrusted, self._rules), netascii=netascii)
+        if recent is not None and isinstance(source, SmallSource):
+            recent[key] = source.file
+        return source
 
     async def open(self, name_untrusted: bytes, *, netascii: bool) -> Source:
         """Open a file for reading.  Raises ContentError.
@@ -160,9 +173,9 @@ class Store:
         index = shelf.known_index(file)
         return None if index is None else shelf.use_text(file, index)
 
-    def _use_small(self, file: SmallFile, *, netascii: bool) -> BytesSource:
+    def _use_small(self, file: SmallFile, *, netascii: bool) -> SmallSource:
         self._shelf.keep_small(file)
-        return BytesSource(file.encoded if netascii else file.octets)
+        return SmallSource(file, file.encoded if netascii else file.octets)
 
     async def _counted(self, file: MappedFile) -> TextIndex:
         """Return the file's netascii index, once it is complete."""
@@ -192,6 +205,16 @@ class Store:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise ContentError(ErrorCode.NOT_DEFINED, "server is shutting down")
+
+
+class SmallSource(BytesSource):
+    """A small file's octets, and the file."""
+
+    __slots__ = ("file",)
+
+    def __init__(self, file: SmallFile, octets: bytes) -> None:
+        super().__init__(octets)
+        self.file = file
 
 
 def _open(root: Root, parts: Sequence[bytes]) -> MappedFile | SmallFile:

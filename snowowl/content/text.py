@@ -103,6 +103,7 @@ class NetasciiSource:
     __slots__ = ("_file", "_index", "_pieces", "_release", "check", "size")
 
     whole = None
+    extent = 1
 
     def __init__(
         self, file: MappedFile, index: TextIndex, release: Callable[[MappedFile], None]

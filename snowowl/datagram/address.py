@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from functools import lru_cache
 from typing import Final
 
 _IPV4: Final = struct.Struct("=H2s4s8x")
@@ -73,6 +74,11 @@ def unmapped(address: bytes) -> bytes:
 
 def host_text(address: bytes) -> str:
     """Return the host for people: ``192.0.2.1``, ``2001:db8::1``, ``fe80::1%eth0``."""
+    return _host_text(with_port(address, 0))
+
+
+@lru_cache(maxsize=1024)
+def _host_text(address: bytes) -> str:
     address = unmapped(address)
     if family_of(address) == socket.AF_INET:
         return str(ipaddress.IPv4Address(address[4:8]))

@@ -18,6 +18,10 @@ import attrs
 
 NEVER: Final = float("inf")
 
+SAMPLE_PAUSE_SECONDS: Final = 0.01
+"""Time between two samples of the round trip, at least.  RFC 6298 section 3 wants one in each round
+trip; where that is shorter, the floor of the interval hides what more of them could tell."""
+
 SENDS_UNANSWERED_MAX: Final = 6
 """Datagrams sent to a peer that has not answered once, at most.
 
@@ -49,16 +53,17 @@ class RetransmitTimer:
 
     __slots__ = (
         "_fixed",
-        "_last_progress",
         "_policy",
         "_rto",
         "_rttvar",
+        "_sample_due",
         "_sampling",
         "_sent_at",
         "_srtt",
         "answered",
         "deadline",
         "interval",
+        "progressed_at",
         "retries",
     )
 
@@ -71,8 +76,10 @@ class RetransmitTimer:
         self.interval = policy.initial
         """Seconds from a send to its retransmission."""
         self._sampling = False
+        self._sample_due = -NEVER
         self._sent_at = 0.0
-        self._last_progress = NEVER
+        self.progressed_at = NEVER
+        """When the peer last answered; before that, when something was first sent."""
         self.answered = False
         """The peer has answered at least once: it exists and wants this."""
         self.retries = 0
@@ -91,8 +98,8 @@ class RetransmitTimer:
 
     def sent(self, now: float) -> None:
         """Note that something new was sent: its answer gives a sample of the round trip."""
-        if self._last_progress == NEVER:
-            self._last_progress = now
+        if self.progressed_at == NEVER:
+            self.progressed_at = now
         self._sampling = True
         self._sent_at = now
         self.deadline = now + self.interval
@@ -113,11 +120,24 @@ class RetransmitTimer:
     def progressed(self, now: float) -> None:
         """Note that the peer answered what was sent."""
         self.answered = True
-        self._last_progress = now
+        self.progressed_at = now
         self.retries = 0
         if self._sampling:
             self._sampling = False
+            if now >= self._sample_due:
+                self._sample(now - self._sent_at)
+                self._sample_due = now + SAMPLE_PAUSE_SECONDS
+
+    def went_on(self, now: float) -> None:
+        """Note that the peer answered and that something new was sent: the usual case, in one."""
+        self.retries = 0
+        self.progressed_at = now
+        if now >= self._sample_due and self._sampling:
             self._sample(now - self._sent_at)
+            self._sample_due = now + SAMPLE_PAUSE_SECONDS
+        self._sampling = True
+        self._sent_at = now
+        self.deadline = now + self.interval
 
     def expired(self, now: float) -> bool:
         """Say whether to send again; False means that it is time to give up."""
@@ -125,7 +145,7 @@ class RetransmitTimer:
         if not self.answered:
             if self.retries >= min(policy.retries, policy.retries_unanswered):
                 return False
-        elif self.retries >= policy.retries and now - self._last_progress >= policy.silence_max:
+        elif self.retries >= policy.retries and now - self.progressed_at >= policy.silence_max:
             return False
         self.retries += 1
         if not self._fixed:

@@ -13,7 +13,8 @@ blocks which were sent twice explain causes nothing to be sent again: see `SendW
 from __future__ import annotations
 
 from snowowl.protocol.actions import NOTHING, Actions, SendBlocks
-from snowowl.protocol.blocks import NUMBER_MAX, blocks_in
+from snowowl.protocol.blocks import NUMBER_MAX, blocks_in, number_of
+from snowowl.protocol.events import Event
 from snowowl.protocol.negotiation import Terms
 from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.protocol.pace import Pace, pause_seconds
@@ -23,11 +24,15 @@ from snowowl.protocol.window import SendWindow
 from snowowl.wire.codec import Buffer, block_number_of
 from snowowl.wire.constants import ErrorCode, Opcode
 
+ACK_WORD = Opcode.ACK << 16
+NO_ACK = -2
+"""Neither an ACK nor -1, which stands for datagrams that are no four octets."""
+
 
 class Sending(Transfer):
     """Sends a file of known size, window by window."""
 
-    __slots__ = ("_disowned", "_heard_twice", "_pace", "size", "window")
+    __slots__ = ("_disowned", "_heard_twice", "_pace", "awaited", "size", "window")
 
     def __init__(self, policy: RetransmitPolicy, size: int) -> None:
         super().__init__(policy)
@@ -39,11 +44,56 @@ class Sending(Transfer):
         """A duplicate ACK has come since the timer last expired: the peer is there."""
         self._disowned = False
         """The peer said "unknown transfer ID": dead, unless it goes on acknowledging."""
+        self.awaited = NO_ACK
+        """The ACK, as its four octets make a number, for which `go_on` may be called: that of all
+        that is in flight, in the middle of a file, while nothing is amiss.  `NO_ACK`: no such."""
 
     @property
     def octets(self) -> int:
         """Octets of the file that the peer has acknowledged."""
         return min((self.window.base - 1) * self.terms.blksize, self.size)
+
+    def handle(self, event: Event) -> Actions:
+        """Return what to do about an event.  Total: no peer can make it raise."""
+        actions = super().handle(event)
+        self.awaited = self._awaited()
+        return actions
+
+    def go_on(self, now: float) -> tuple[int, int]:
+        """Return (first, count) of the blocks to send, now that the ACK has come that is awaited.
+
+        The same as `handle`, for nearly every ACK there is, at a fifth of its cost.
+        """
+        window = self.window
+        first = window.base = window.next
+        following, total = first + window.size, window.total
+        if following <= total:
+            window.next = following
+            self.awaited = (
+                ACK_WORD | (following - 1) & NUMBER_MAX
+                if not window.rollover
+                else ACK_WORD | number_of(following - 1, window.rollover)
+            )
+        else:  # the last window
+            following = window.next = total + 1
+            self.awaited = NO_ACK
+        timer = self._timer
+        timer.went_on(now)
+        self.deadline = timer.deadline
+        self._disowned = False
+        return first, following - first
+
+    def _awaited(self) -> int:
+        window = self.window
+        if (
+            self.state is not State.TRANSFERRING
+            or self._paused
+            or self._pace.strained
+            or window.has_room
+            or not window.base < window.next <= window.total
+        ):
+            return NO_ACK
+        return ACK_WORD | number_of(window.next - 1, window.rollover)
 
     def _agree(self, terms: Terms) -> None:
         self.terms = terms

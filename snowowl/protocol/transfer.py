@@ -118,6 +118,11 @@ class Transfer(ABC):
         return self._timer.answered
 
     @property
+    def progressed_at(self) -> float:
+        """When the peer last answered what was sent."""
+        return self._timer.progressed_at
+
+    @property
     @abstractmethod
     def octets(self) -> int:
         """Octets of the file that the receiver has, as far as this side knows."""

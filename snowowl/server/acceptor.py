@@ -7,6 +7,7 @@ the kernel would drop them.  A client that lives asks again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import trio
 
@@ -20,6 +21,11 @@ from snowowl.server.registry import Admitted, Registry
 from snowowl.wire.codec import MalformedPacket, decode_request, encode_error
 from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Mode, ReadRequest, Request
+
+DOUBLED_SECONDS: Final = 1.0
+"""On the listening port, the same request so soon after the peer has answered is one that the
+network doubled and delayed.  No board is reset and back within a second, and if one was, it asks
+again."""
 
 RequestSender = trio.MemorySendChannel[Sequence[Admitted]]
 
@@ -101,6 +107,8 @@ class Acceptor:
         peer = received.peer if self._keeps_peer else address.unmapped(received.peer)
         octets = bytes(received.data)
         standing = self._registry.standing(peer)
+        if self._keeps_peer and standing is not None and _is_doubled(octets, standing, now):
+            return None
         verdict = admit(
             octets,
             standing.octets if standing else None,
@@ -132,3 +140,15 @@ class Acceptor:
     def _answer(self, received: Received, packet: bytes) -> None:
         """Answer a datagram that begins no transfer, from the address that it was sent to."""
         self.endpoint.send([Packet(received.peer, packet, received.local)])
+
+
+def _is_doubled(octets: bytes, standing: Admitted, now: float) -> bool:
+    """Say whether a request is a late double of the standing one.
+
+    Where both transfers would have the same port there can be no contest between them: the new one
+    would end the old one, and wait for a client that is in the middle of it.
+    """
+    member = standing.member
+    if octets != standing.octets or member is None or not member.transfer.answered:
+        return False
+    return now - member.transfer.progressed_at < DOUBLED_SECONDS

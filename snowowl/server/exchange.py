@@ -15,6 +15,8 @@ import errno
 import heapq
 import itertools
 import math
+import os
+import time
 import traceback
 from collections.abc import Callable, Sequence
 
@@ -43,12 +45,14 @@ from snowowl.protocol.events import (
     TimerExpired,
 )
 from snowowl.protocol.outcome import OutcomeKind
+from snowowl.protocol.sending import Sending
 from snowowl.server.member import Member
+from snowowl.server.polling import Polling
 from snowowl.wire.codec import Buffer, data_headers, encode_error, header_offset, opcode_of
 from snowowl.wire.constants import HEADER_SIZE, ErrorCode, Opcode
 
-BATCHES_PER_WAKE_MAX = 16
-"""Batches handled before other tasks get a turn."""
+BATCHES_PER_TURN = 8
+"""Batches handled before other tasks get a turn: 256 datagrams, in 1 to 2 ms."""
 
 STALE_ALARMS_MAX = 64
 """Alarms that nobody waits for any more, kept until they are also more than half of the heap.  Each
@@ -73,7 +77,12 @@ class Exchange:
     """Runs the packets of any number of transfers over one endpoint."""
 
     def __init__(
-        self, endpoint: Endpoint, observers: Observers, requests: RequestHandler | None = None
+        self,
+        endpoint: Endpoint,
+        observers: Observers,
+        requests: RequestHandler | None = None,
+        *,
+        poll_seconds: float = 0.0,
     ) -> None:
         self.endpoint = endpoint
         self.members: dict[bytes, Member] = {}
@@ -83,8 +92,11 @@ class Exchange:
         self._observers = observers
         self._requests = requests
         """Takes RRQ and WRQ where the endpoint is the listening one (`tid = "listen"`)."""
+        self._polling = Polling(poll_seconds if hasattr(os, "sched_yield") else 0.0)
         self._outbox: list[Transmit] = []
         self._backlog: list[Transmit] = []
+        self._changed: list[Member] = []
+        """Transfers without a task with which something has happened."""
         self._backlogged = trio.Event()
         self._drained = trio.Event()
         self._heap: list[tuple[float, int, Member]] = []
@@ -96,7 +108,7 @@ class Exchange:
     # For the transfers' tasks.
 
     def join(self, member: Member) -> None:
-        """Take in a transfer and start it.
+        """Take in a transfer and start it; its first packet waits for `flush`.
 
         A peer has one transfer in an exchange; the standing one ends (`tid = "listen"`, where a
         peer that asks anew cannot be given another port).
@@ -106,7 +118,6 @@ class Exchange:
             self._handle(standing, SUPERSEDED)
         self.members[member.peer] = member
         self._carry_out(member, member.transfer.start(trio.current_time()))
-        self.flush()
 
     def leave(self, member: Member) -> None:
         """Forget a transfer.  Idempotent."""
@@ -132,8 +143,12 @@ class Exchange:
 
     def send_packet(self, peer: bytes, packet: bytes, source: LocalAddress | None) -> None:
         """Send a datagram that belongs to no transfer."""
-        self._outbox.append(Packet(peer, packet, source))
+        self.queue_packet(peer, packet, source)
         self.flush()
+
+    def queue_packet(self, peer: bytes, packet: bytes, source: LocalAddress | None) -> None:
+        """Send a datagram that belongs to no transfer, with the next `flush`."""
+        self._outbox.append(Packet(peer, packet, source))
 
     def close(self) -> None:
         """End the tasks and close the endpoint.  Idempotent."""
@@ -157,17 +172,7 @@ class Exchange:
             # A task that is about to run does not hear of `close`: the socket may be gone by now.
             await trio.lowlevel.checkpoint_if_cancelled()
             await endpoint.wait_readable()
-            heard = False
-            for _ in range(BATCHES_PER_WAKE_MAX):
-                batch = endpoint.receive()
-                if not batch:
-                    break
-                heard = True
-                self._receive(batch)
-                self.flush()
-                while self._backlog:
-                    await self._drained.wait()
-                await trio.lowlevel.checkpoint()
+            heard = await self._drain()
             for peer in endpoint.take_unreachable():
                 heard = True
                 if (member := self.members.get(peer)) is not None:
@@ -175,6 +180,38 @@ class Exchange:
             idle_wakes = 0 if heard else idle_wakes + 1
             if idle_wakes > IDLE_WAKES_MAX:
                 await trio.sleep(IDLE_PAUSE_SECONDS)
+
+    async def _drain(self) -> bool:
+        """Deal with what has arrived and with what comes soon; say whether there was anything."""
+        endpoint = self.endpoint
+        batches = 0
+        batch = endpoint.receive()
+        while batch:
+            self._receive(batch)
+            self.flush()
+            while self._backlog:
+                await self._drained.wait()
+            batches += 1
+            if batches % BATCHES_PER_TURN == 0:
+                await trio.lowlevel.checkpoint()
+            batch = endpoint.receive() if len(batch) > 1 else ()
+            if not batch and self._polling.pays(len(self.members)):
+                batch = self._poll()
+        return batches > 0
+
+    def _poll(self) -> Sequence[Received]:
+        """Look for a batch a while longer; return it, or nothing."""
+        receive, clock = self.endpoint.receive, time.perf_counter
+        stop = clock() + self._polling.seconds
+        while True:
+            os.sched_yield()
+            batch = receive()
+            if batch:
+                self._polling.succeeded()
+                return batch
+            if clock() >= stop:
+                self._polling.failed()
+                return ()
 
     async def _keep_time(self) -> None:
         while True:
@@ -204,7 +241,9 @@ class Exchange:
         requests: list[Received] = []
         for received in batch:
             member = members.get(received.peer)
-            if member is None:
+            if member is not None and member.awaited == received.word:
+                self._go_on(member, now)
+            elif member is None:
                 if self._requests is None:
                     self._answer_stray(received)
                 else:
@@ -213,11 +252,55 @@ class Exchange:
                 requests.append(received)
             else:
                 self._handle(member, DatagramsReceived(received.data, received.stride, now))
-                # An ERROR is no choice: it is how a client answers what it has not asked for.
-                if member.contest is not None and opcode_of(received.data) in _PROGRESS:
-                    member.contest.answered(member)
+                self._settle(member, received)
         if requests and self._requests is not None:
             self._requests(requests)
+
+    def _go_on(self, member: Member, now: float) -> None:
+        """Send the next window: the path of nearly every ACK, without an object for each step."""
+        transfer, body = member.transfer, member.body
+        assert isinstance(transfer, Sending)
+        assert body is not None
+        first, count = transfer.go_on(now)
+        member.awaited = transfer.awaited
+        terms = transfer.terms
+        blksize = terms.blksize
+        offset = (first - 1) * blksize
+        length = count * blksize
+        if offset + length >= member.ready_until:
+            self._send_blocks(member, first, count)
+            member.note_awaited()
+        else:
+            rollover = terms.rollover
+            self._outbox.append(
+                Train(
+                    member.peer,
+                    _HEADERS[rollover],
+                    header_offset(first, rollover),
+                    body,
+                    offset,
+                    length,
+                    HEADER_SIZE + blksize,
+                    count,
+                    member.local,
+                )
+            )
+        if transfer.deadline < member.alarm:
+            self._set_alarm(member)
+
+    def _settle(self, member: Member, received: Received) -> None:
+        """End a contest by what its peer says to one of the two.
+
+        An ERROR is no choice: it is how a client answers what it has not asked for.  Nor is what
+        ends a transfer well: a client asks for the next file at once, and its request, which comes
+        to another socket, may be seen before its last ACK.
+        """
+        if (
+            member.contest is not None
+            and member.transfer.outcome is None
+            and opcode_of(received.data) in _PROGRESS
+        ):
+            member.contest.answered(member)
 
     def _answer_stray(self, received: Received) -> None:
         """Answer DATA or ACK of a peer that has no transfer here (rule R7).
@@ -256,7 +339,7 @@ class Exchange:
             except Exception:  # noqa: BLE001 - not even that: its task must do without it
                 member.broken = True
                 self.leave(member)
-                member.wake()
+                self._wake(member)
 
     def _carry_out(self, member: Member, actions: Actions) -> None:
         for action in actions:
@@ -270,10 +353,11 @@ class Exchange:
                         break  # what follows acknowledges blocks that were not stored
                 case Commit():
                     member.commit_wanted = True
-                    member.wake()
+                    self._wake(member)
+        member.note_awaited()
         transfer = member.transfer
         if transfer.outcome is not None:
-            member.wake()
+            self._wake(member)
             if transfer.finished:
                 self.leave(member)
         if transfer.deadline < member.alarm:
@@ -289,7 +373,7 @@ class Exchange:
         try:
             if not source.ready(offset, length):
                 member.load_wanted = (offset, length)
-                member.wake()
+                self._wake(member)
                 transfer.handle(ContentPaused(first))
                 return
             if offset + length == source.size:
@@ -302,6 +386,9 @@ class Exchange:
         except ContentError as error:
             self._content_failed(member, error)
             return
+        member.ready_until = min(
+            -(-(offset + length) // source.extent) * source.extent, source.size
+        )
         self._outbox.append(
             Train(
                 member.peer,
@@ -327,7 +414,7 @@ class Exchange:
         if sink.full and not member.paused:
             member.paused = True
             member.transfer.handle(ContentPaused())
-        member.wake()
+        self._wake(member)
         return True
 
     def _content_failed(self, member: Member, error: ContentError) -> None:
@@ -359,14 +446,28 @@ class Exchange:
     # From the outbox to the socket.
 
     def flush(self) -> None:
-        """Send what was queued.  What the socket does not take waits for it in order."""
-        if not self._outbox:
-            return
-        outbox, self._outbox = self._outbox, []
-        if self._backlog:
-            self._backlog += outbox
+        """Send what was queued.  What the socket does not take waits for it in order.
+
+        Then have those transfers looked after with which something has happened.
+        """
+        if self._outbox:
+            outbox, self._outbox = self._outbox, []
+            if self._backlog:
+                self._backlog += outbox
+            else:
+                self._send(outbox)
+        while self._changed:
+            changed, self._changed = self._changed, []
+            for member in changed:
+                if member.attendant is not None:
+                    member.attendant()
+
+    def _wake(self, member: Member) -> None:
+        """Have a transfer looked after: by its task, or by `flush`."""
+        if member.attendant is None:
+            member.wake()
         else:
-            self._send(outbox)
+            self._changed.append(member)
 
     def _send(self, transmits: list[Transmit]) -> None:
         unsent = self.endpoint.send(transmits)

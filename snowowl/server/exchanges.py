@@ -52,8 +52,10 @@ class Exchanges:
         *,
         tid: Tid,
         port_range: tuple[int, int] | None,
+        poll_seconds: float = 0.0,
     ) -> None:
         self._network = network
+        self._poll_seconds = poll_seconds
         self._nursery = nursery
         self._observers = observers
         self._tid = tid
@@ -61,29 +63,46 @@ class Exchanges:
         self._pools: dict[tuple[int, LocalAddress | None], _Pool] = {}
         self._listening: dict[Endpoint, Exchange] = {}
         self._last: dict[bytes, Exchange] = {}
+        self._begun: set[Exchange] = set()
+        """Exchanges in which something may wait for `flush`."""
 
     def add_listening(self, endpoint: Endpoint, exchange: Exchange) -> None:
         """Use the exchange of a listening endpoint (`tid = "listen"`)."""
         self._listening[endpoint] = exchange
 
+    def borrow(self, admitted: Admitted) -> Exchange:
+        """Return a transfer's exchange; it is to be given back.  Raises OSError."""
+        if self._tid == "listen":
+            exchange = self._listening[admitted.endpoint]
+        elif self._tid == "own":
+            exchange = self._open(admitted)
+        else:
+            exchange = self._share(admitted)
+        exchange.borrowers += 1
+        self._begun.add(exchange)
+        return exchange
+
+    def give_back(self, exchange: Exchange) -> None:
+        """Take an exchange back that was borrowed."""
+        exchange.borrowers -= 1
+        if self._tid == "own":
+            exchange.flush()
+            exchange.close()
+
     @contextmanager
     def lend(self, admitted: Admitted) -> Iterator[Exchange]:
         """Give a transfer its exchange, for as long as it runs.  Raises OSError."""
-        if self._tid == "listen":
-            yield self._listening[admitted.endpoint]
-        elif self._tid == "own":
-            exchange = self._open(admitted)
-            try:
-                yield exchange
-            finally:
-                exchange.close()
-        else:
-            exchange = self._share(admitted)
-            exchange.borrowers += 1
-            try:
-                yield exchange
-            finally:
-                exchange.borrowers -= 1
+        exchange = self.borrow(admitted)
+        try:
+            yield exchange
+        finally:
+            self.give_back(exchange)
+
+    def flush(self) -> None:
+        """Send what transfers have queued at their beginning."""
+        for exchange in self._begun:
+            exchange.flush()
+        self._begun.clear()
 
     def close(self) -> None:
         """Close every shared exchange."""
@@ -101,7 +120,7 @@ class Exchanges:
                 raise
             # An address that we cannot bind to, as with a transparent proxy: any will have to do.
             endpoint = self._network.open(family, None, self._port_range)
-        exchange = Exchange(endpoint, self._observers)
+        exchange = Exchange(endpoint, self._observers, poll_seconds=self._poll_seconds)
         self._nursery.start_soon(exchange.run)
         return exchange
 

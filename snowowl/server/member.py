@@ -7,6 +7,7 @@ what may block, and cleans up.  They meet here: the pump notes what is wanted an
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -15,7 +16,7 @@ from snowowl.content.errors import ContentError
 from snowowl.content.source import Source
 from snowowl.datagram.interface import LocalAddress, Region
 from snowowl.protocol.receiving import Receiving
-from snowowl.protocol.sending import Sending
+from snowowl.protocol.sending import NO_ACK, Sending
 from snowowl.wire.codec import Buffer
 from snowowl.wire.constants import ErrorCode
 
@@ -43,7 +44,10 @@ class Member:
 
     __slots__ = (
         "_changed",
+        "_news",
         "alarm",
+        "attendant",
+        "awaited",
         "body",
         "broken",
         "commit_wanted",
@@ -53,6 +57,7 @@ class Member:
         "local",
         "paused",
         "peer",
+        "ready_until",
         "sink",
         "source",
         "suspended",
@@ -79,6 +84,11 @@ class Member:
         self.sink = sink
         self.alarm = math.inf
         """The earliest time for which the exchange has an entry for this member."""
+        self.awaited = NO_ACK
+        """The ACK that needs no thought: see `Sending.awaited`.  None while there is a contest, or
+        where the content does not lie in one piece."""
+        self.ready_until = 0
+        """Content up to here, the end excluded, can be sent without asking again."""
         self.load_wanted: tuple[int, int] | None = None
         """Offset and length of content that must be loaded before DATA can go out."""
         self.commit_wanted = False
@@ -92,18 +102,34 @@ class Member:
         """Set while the same peer has two transfers, of which it must choose one (rule R5)."""
         self.suspended = False
         """Sends nothing of its own: the peer has probably started over."""
-        self._changed = trio.Event()
+        self.attendant: Callable[[], None] | None = None
+        """Called when there is something to look after, while the transfer has no task."""
+        self._news = False
+        self._changed: trio.Event | None = None
+
+    def note_awaited(self) -> None:
+        """Take from the machine which ACK needs no thought."""
+        transfer = self.transfer
+        if isinstance(transfer, Sending) and self.contest is None and self.body is not None:
+            self.awaited = NO_ACK if self.suspended else transfer.awaited
+        else:
+            self.awaited = NO_ACK
 
     def wake(self) -> None:
         """Tell the transfer's task that there is something for it."""
-        self._changed.set()
+        self._news = True
+        if self._changed is not None:
+            self._changed.set()
 
     async def changed(self) -> None:
         """Wait until there is something for the transfer's task.
 
         Raises ContentError if the machine is broken, as it cannot end the transfer itself.
         """
-        await self._changed.wait()
-        self._changed = trio.Event()
+        if not self._news:
+            self._changed = trio.Event()
+            await self._changed.wait()
+            self._changed = None
+        self._news = False
         if self.broken:
             raise ContentError(ErrorCode.NOT_DEFINED, "internal error")

@@ -121,6 +121,8 @@ class Contest:
         assert new.member is not None
         old.member.contest = new.member.contest = self
         old.member.suspended = True
+        old.member.note_awaited()
+        new.member.note_awaited()
 
     def answered(self, member: Member) -> None:
         """Go on with this one; the other ends silently."""

@@ -18,7 +18,7 @@ import trio
 
 from snowowl.config import Config, parse_listen
 from snowowl.content.names import NameRules
-from snowowl.content.store import Store
+from snowowl.content.store import Recent, Store
 from snowowl.content.uploads import WritePolicy
 from snowowl.datagram import address
 from snowowl.datagram.interface import Endpoint, Network
@@ -30,6 +30,7 @@ from snowowl.server.errors import ListenError, RootError
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
 from snowowl.server.policies import Policies
+from snowowl.server.readings import Readings
 from snowowl.server.registry import Admitted, Registry
 from snowowl.server.transfers import Service
 
@@ -73,33 +74,39 @@ async def serve(
                 told,
                 tid=config.server.tid,
                 port_range=config.server.port_range,
+                poll_seconds=config.performance.platform.poll_us / 1e6,
             )
             stack.callback(exchanges.close)
             policies = Policies(config, network, trio.current_time)
             service = Service(store, policies, exchanges, registry, told)
-            async with trio.open_nursery() as transfers:
-                send, receive = trio.open_memory_channel[Sequence[Admitted]](BATCHES_QUEUED_MAX)
-                transfers.start_soon(_dispatch, receive, service, transfers)
-                with send:
-                    acceptors = _acceptors(config, endpoints, service, send)
-                    async with trio.open_nursery() as accepting:
+            readings = Readings(store, policies, exchanges, registry, told)
+            try:
+                async with trio.open_nursery() as transfers:
+                    readings.nursery = transfers
+                    send, receive = trio.open_memory_channel[Sequence[Admitted]](BATCHES_QUEUED_MAX)
+                    transfers.start_soon(_dispatch, receive, service, readings, transfers)
+                    with send:
+                        acceptors = _acceptors(config, endpoints, service, send)
+                        async with trio.open_nursery() as accepting:
+                            for acceptor in acceptors:
+                                if config.server.tid == "listen":
+                                    _share_endpoint(acceptor, exchanges, told, pumps)
+                                else:
+                                    accepting.start_soon(acceptor.run)
+                            told.emit(ServerStarted(addresses, str(config.server.root)))
+                            end.callback(told.emit, ServerStopped())
+                            task_status.started(addresses)
+                            await (trio.Event() if drain is None else drain).wait()
+                            accepting.cancel_scope.cancel()
                         for acceptor in acceptors:
-                            if config.server.tid == "listen":
-                                _share_endpoint(acceptor, exchanges, told, pumps)
-                            else:
-                                accepting.start_soon(acceptor.run)
-                        told.emit(ServerStarted(addresses, str(config.server.root)))
-                        end.callback(told.emit, ServerStopped())
-                        task_status.started(addresses)
-                        await (trio.Event() if drain is None else drain).wait()
-                        accepting.cancel_scope.cancel()
-                    for acceptor in acceptors:
-                        acceptor.closed = True
-                seconds = config.server.drain_seconds
-                told.emit(ServerDraining(registry.unsettled, seconds))
-                with trio.move_on_after(seconds):
-                    await registry.wait_settled()
-                transfers.cancel_scope.cancel()
+                            acceptor.closed = True
+                    seconds = config.server.drain_seconds
+                    told.emit(ServerDraining(registry.unsettled, seconds))
+                    with trio.move_on_after(seconds):
+                        await registry.wait_settled()
+                    transfers.cancel_scope.cancel()
+            finally:
+                readings.stop()
             pumps.cancel_scope.cancel()
 
 
@@ -120,16 +127,23 @@ def _acceptors(
     ]
 
 
-async def _dispatch(batches: Batches, service: Service, transfers: trio.Nursery) -> None:
-    """Start a task for each admitted request, until the acceptors have gone.
+async def _dispatch(
+    batches: Batches, service: Service, readings: Readings, transfers: trio.Nursery
+) -> None:
+    """Begin what was admitted, with a task where something may have to be waited for.
+
+    Ends when the acceptors have gone.
 
     Cancelled, it abandons the requests that nobody will come for.
     """
     with batches:
         try:
             async for batch in batches:
+                recent: Recent = {}
                 for admitted in batch:
-                    transfers.start_soon(service.serve, admitted)
+                    if not readings.begin(admitted, recent):
+                        transfers.start_soon(service.serve, admitted)
+                service.exchanges.flush()
         finally:
             with suppress(trio.WouldBlock, trio.EndOfChannel):
                 while True:

@@ -14,9 +14,9 @@ POLICY = RetransmitPolicy()
 def answered(*round_trips: float, policy: RetransmitPolicy = POLICY) -> RetransmitTimer:
     """Return a timer that has seen these round trips, the last one ending at time 0."""
     timer = RetransmitTimer(policy)
-    for round_trip in round_trips:
-        timer.sent(-round_trip)
-        timer.progressed(0.0)
+    for ago, round_trip in zip(range(len(round_trips) - 1, -1, -1), round_trips, strict=True):
+        timer.sent(-ago - round_trip)
+        timer.progressed(float(-ago))
     return timer
 
 

@@ -265,6 +265,7 @@ async def test_timers_expire_in_their_order_and_only_for_who_is_due(clock: MockC
         for delay, each in zip((0.0, 0.3, 0.3), members, strict=True):
             await trio.sleep(delay)
             exchange.join(each)
+            exchange.flush()
         await trio.sleep_until(start + 1.95)
         sent = [
             (round(datagram.sent_at - start, 3), datagram.target[3])
@@ -401,6 +402,7 @@ class ColdSource(BytesSource):
     def __init__(self, octets: bytes) -> None:
         super().__init__(octets)
         self.loaded = 0
+        self.extent = 1
 
     def ready(self, offset: int, length: int) -> bool:
         return offset + length <= self.loaded
@@ -417,7 +419,9 @@ async def test_cold_content_pauses_its_transfer_and_no_other(
     world.file("warm", octets)
     opened = Store.open_now
 
-    def open_now(store: Store, name_untrusted: bytes, *, netascii: bool) -> object:
+    def open_now(
+        store: Store, name_untrusted: bytes, *, netascii: bool, **recent: object
+    ) -> object:
         return (
             cold if name_untrusted == b"cold" else opened(store, name_untrusted, netascii=netascii)
         )

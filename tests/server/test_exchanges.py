@@ -178,7 +178,8 @@ async def test_a_peak_of_local_addresses_leaves_nothing_behind(
     monkeypatch.setattr(exchanges_module, "LOCAL_ADDRESSES_MAX", 4)
     opened: list[weakref.ref[Exchange]] = []
 
-    def remembered(endpoint: Endpoint, observers: Observers) -> Exchange:
+    def remembered(endpoint: Endpoint, observers: Observers, *, poll_seconds: float) -> Exchange:
+        assert poll_seconds > 0
         exchange = Exchange(endpoint, observers)
         opened.append(weakref.ref(exchange))
         return exchange

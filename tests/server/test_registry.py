@@ -11,6 +11,7 @@ from snowowl.content.source import Source
 from snowowl.content.store import Store
 from snowowl.observe.events import RequestReceived
 from snowowl.protocol.outcome import OutcomeKind
+from snowowl.server.acceptor import DOUBLED_SECONDS
 from snowowl.server.registry import Registry
 from snowowl.wire.codec import opcode_of
 from snowowl.wire.constants import Opcode
@@ -174,11 +175,56 @@ async def test_on_the_listening_port_the_old_transfer_ends(world: World, clock: 
     async with world.serving(world.config("listen")):
         board = world.board()
         assert await begun(world, board) == LISTENING
+        await trio.sleep(DOUBLED_SECONDS)
+        while await board.receive() != (b"", b""):
+            pass  # what the timer of the old one has sent
         assert (await board.ask(REQUEST))[0] == oack(blksize=512)
         assert world.outcomes() == [SUPERSEDED]
         assert (await board.ask(ack(0)))[0] == data(1, b"a" * 512)
         await finish(board, LISTENING, 1)
         assert await board.hears_nothing(60)
+
+
+@pytest.mark.rule("R5")
+async def test_on_the_listening_port_a_late_double_of_the_request_is_ignored(
+    world: World, clock: MockClock
+) -> None:
+    """With one port there is no contest: what comes so soon cannot be a board that was reset."""
+    async with world.serving(world.config("listen")):
+        board = world.board()
+        await begun(world, board)
+        assert await board.ask(REQUEST) == (b"", b"")
+        assert (await board.ask(ack(1)))[0] == data(2, b"b" * 512)
+        assert await board.ask(REQUEST) == (b"", b"")
+        await finish(board, LISTENING, 2)
+    assert world.outcomes() == [COMPLETED]
+
+
+@pytest.mark.rule("R5")
+async def test_on_the_listening_port_a_late_double_does_not_spoil_an_upload(
+    world: World, clock: MockClock
+) -> None:
+    """Not even behind its end: an ERROR 6 from the same port would seem to be about it."""
+    async with world.serving(world.config("listen")):
+        board = world.board()
+        await board.ask(wrq("up"))
+        assert (await board.ask(data(1, b"abc")))[0] == ack(1)
+        assert await board.ask(wrq("up")) == (b"", b"")
+        assert (await board.ask(data(1, b"abc")))[0] == ack(1)
+        await trio.sleep(DOUBLED_SECONDS + 0.1)
+        assert (await board.ask(wrq("up")))[0] == error(6, "file already exists")
+    assert world.outcomes() == [COMPLETED, OutcomeKind.REFUSED]
+
+
+@pytest.mark.rule("R5")
+async def test_on_the_listening_port_another_request_is_taken_at_once(
+    world: World, clock: MockClock
+) -> None:
+    async with world.serving(world.config("listen")):
+        board = world.board()
+        await begun(world, board)
+        assert (await board.ask(rrq("file", blksize=8)))[0] == oack(blksize=8)
+        assert world.outcomes() == [SUPERSEDED]
 
 
 @pytest.mark.rule("R5")

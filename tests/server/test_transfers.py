@@ -140,7 +140,7 @@ async def test_a_bug_of_ours_is_told_once_and_the_server_lives(
 ) -> None:
     world.file("file", b"x")
 
-    def broken(store: Store, name_untrusted: bytes, *, netascii: bool) -> object:
+    def broken(store: Store, name_untrusted: bytes, *, netascii: bool, **recent: object) -> object:
         raise ZeroDivisionError
 
     async with world.serving():
@@ -167,6 +167,28 @@ async def test_a_commit_that_fails_is_told_instead_of_the_last_ack(
     assert caught.value.code == 3
     assert finished(world).detail == "fsync"
     assert not list(world.root.iterdir())
+
+
+async def test_a_file_that_was_replaced_is_freed_between_the_last_ack_and_the_dally(
+    world: World, clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed: list[float] = []
+    real_discard = Sink.discard
+
+    async def slowly(sink: Sink) -> None:
+        await trio.sleep(1)
+        await real_discard(sink)
+        freed.append(trio.current_time())
+
+    monkeypatch.setattr(Sink, "discard", slowly)
+    async with world.serving(world.config(overwrite=True)):
+        board = world.board()
+        _, source = await board.ask(wrq("up"))
+        assert (await board.ask(data(1, b"new"), source))[0] == ack(1)
+        assert not freed
+        answered = trio.current_time()
+        await trio.sleep(2)
+        assert freed[0] - answered == pytest.approx(1, abs=0.1)
 
 
 async def test_netascii_is_translated_both_ways(world: World, clock: MockClock) -> None:
