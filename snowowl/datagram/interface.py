@@ -6,12 +6,15 @@ than they are shown to anybody.  Everything but the waits is synchronous and nev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
 from snowowl.datagram.memory import Buffer, address_of
+
+if TYPE_CHECKING:  # it imports this module
+    from snowowl.datagram.capabilities import Capabilities
 
 WORD_SIZE: Final = 4
 
@@ -84,6 +87,7 @@ class Train:
 
     Each is a header of `header_size` octets, from one after another in `headers`, and then a piece
     of `body`: nothing is copied together.  `size` octets of the body are sent, from `body_at` on.
+    A header alone makes no train: `stride` is more than `header_size`.
     """
 
     peer: bytes
@@ -197,6 +201,13 @@ class Endpoint(Protocol):
 
 class Network(Protocol):
     """Where endpoints come from: the system's, or a simulated one."""
+
+    lowered: Callable[[str], None]
+    """Told when a device refuses what the machine can do otherwise."""
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What is used of the machine, None if there is no machine."""
 
     def listen(self, host: str, port: int) -> Endpoint:
         """Open an endpoint for requests, which tells the local address of each datagram.

@@ -27,6 +27,37 @@ class ServerStarted:
 
     addresses: tuple[str, ...]
     root: str
+    workers: int = 1
+
+
+@attrs.frozen
+class DatapathChosen:
+    """Packets go this way: the rung, and the features that are used on it."""
+
+    rung: str
+    features: tuple[str, ...]
+
+
+@attrs.frozen
+class KeyWithoutEffect:
+    """A key of the configuration can do nothing on this machine; `reason` names both."""
+
+    reason: str
+
+
+@attrs.frozen
+class DatapathLowered:
+    """A device has refused something, which is done without from now on."""
+
+    what: str
+
+
+@attrs.frozen
+class DatagramsDropped:
+    """The kernel threw datagrams away at an address: its receive buffer was full."""
+
+    address: str
+    count: int
 
 
 @attrs.frozen
@@ -40,6 +71,43 @@ class ServerDraining:
 @attrs.frozen
 class ServerStopped:
     """All is closed."""
+
+
+@attrs.frozen
+class ServerReloaded:
+    """New requests are served by a new configuration; `kept` are the keys that could not change."""
+
+    root: str
+    kept: tuple[str, ...]
+
+
+@attrs.frozen
+class ReloadFailed:
+    """A new configuration cannot be used, or not everywhere; `reason` says what stays."""
+
+    reason: str
+
+
+@attrs.frozen
+class WorkerStarted:
+    """A worker process answers requests; `replaces_lost`: one before it had died."""
+
+    worker: int
+    pid: int
+    replaces_lost: bool
+
+
+@attrs.frozen
+class WorkerEnded:
+    """A worker process is gone that nobody had told to go, or it could not start.
+
+    The next one starts in `pause_seconds`.  `pid` is 0 if there never was a process.
+    """
+
+    worker: int
+    pid: int
+    reason: str
+    pause_seconds: float
 
 
 @attrs.frozen
@@ -108,8 +176,16 @@ class InternalError:
 
 Event = (
     ServerStarted
+    | DatapathChosen
+    | KeyWithoutEffect
+    | DatapathLowered
+    | DatagramsDropped
     | ServerDraining
     | ServerStopped
+    | ServerReloaded
+    | ReloadFailed
+    | WorkerStarted
+    | WorkerEnded
     | RequestReceived
     | RequestMalformed
     | RequestsDropped

@@ -15,16 +15,24 @@ from typing import Final, Literal
 
 from snowowl.content.names import display
 from snowowl.observe.events import (
+    DatagramsDropped,
+    DatapathChosen,
+    DatapathLowered,
     Event,
     InternalError,
+    KeyWithoutEffect,
+    ReloadFailed,
     RequestMalformed,
     RequestReceived,
     RequestsDropped,
     RolloverExpected,
     ServerDraining,
+    ServerReloaded,
     ServerStarted,
     ServerStopped,
     TransferFinished,
+    WorkerEnded,
+    WorkerStarted,
 )
 from snowowl.observe.words import outcome_words, printable, rate_text, size_text
 from snowowl.protocol.outcome import Outcome, OutcomeKind
@@ -38,8 +46,16 @@ Write = Callable[[str], None]
 Render = Callable[[Level, str, Fields], str]
 
 Described = (
-    ServerDraining
+    DatapathChosen
+    | KeyWithoutEffect
+    | DatapathLowered
+    | DatagramsDropped
+    | ServerDraining
     | ServerStopped
+    | ServerReloaded
+    | ReloadFailed
+    | WorkerStarted
+    | WorkerEnded
     | RequestReceived
     | RequestMalformed
     | RequestsDropped
@@ -60,13 +76,30 @@ _QUIET: Final = (
 
 
 class LogObserver:
-    """An observer that writes one line per event, from a level on."""
+    """An observer that writes one line per event, from a level on.
 
-    def __init__(self, write: Write, *, form: Format, level: Level, colors: bool = False) -> None:
+    `worker` is the number of the process that writes, where several write one log.
+    """
+
+    def __init__(
+        self,
+        write: Write,
+        *,
+        form: Format,
+        level: Level,
+        colors: bool = False,
+        worker: int | None = None,
+    ) -> None:
         self._write = write
+        self._colors = colors
+        self._common: Fields = {} if worker is None else {"worker": worker}
+        self.set_form(form, level)
+
+    def set_form(self, form: Format, level: Level) -> None:
+        """Write like this from now on."""
         self._threshold = LEVELS[level]
         self._form = form
-        self._render = _renderer(form, colors=colors)
+        self._render = _renderer(form, colors=self._colors, common=self._common)
 
     def __call__(self, event: Event) -> None:
         """Write the line of an event, if its level is high enough."""
@@ -74,11 +107,25 @@ class LogObserver:
             # Said at every level: scripts and units wait for it.
             for address in event.addresses:
                 fields: Fields = {"address": address, "root": printable(event.root)}
+                if event.workers > 1:
+                    fields["workers"] = event.workers
                 self._write(self._render("info", f"listening on {address}", fields))
+            return
+        if self._is_beneath_notice(event):
             return
         level, message, fields = describe(event)
         if LEVELS[level] >= self._threshold:
             self._write(self._render(level, message, fields))
+
+    def _is_beneath_notice(self, event: Described) -> bool:
+        """Say of what happens most whether it is not logged: describing it takes 20 us."""
+        if isinstance(event, RequestReceived):
+            return self._threshold > LEVELS["debug"]
+        return (
+            isinstance(event, TransferFinished)
+            and self._threshold > LEVELS["info"]
+            and _is_usual(event.outcome)
+        )
 
     def complain(self, message: str) -> None:
         """Write a warning of the program's own."""
@@ -125,16 +172,61 @@ def describe(event: Described) -> tuple[Level, str, Fields]:
                 " a larger blksize avoids it"
             )
             return "info", message, {"client": client, "file": name}
+        case DatapathChosen() | KeyWithoutEffect() | DatapathLowered() | DatagramsDropped():
+            return _describe_datapath(event)
         case ServerDraining(active, seconds):
             message = f"draining: no new requests, {active} transfers get {seconds:g} s"
             return "info", message, {"active": active}
         case ServerStopped():
             return "info", "stopped", {}
+        case ServerReloaded() | ReloadFailed() | WorkerStarted() | WorkerEnded():
+            return _describe_supervision(event)
         case InternalError(where, traceback):
             message = f"internal error in {where}; the server goes on, please report this"
             # Its lines are ours, but what an exception says may be the network's.
             lines = [printable(line) for line in traceback.splitlines()]
             return "error", message, {"traceback": "\n".join(lines)}
+
+
+def _describe_datapath(
+    event: DatapathChosen | KeyWithoutEffect | DatapathLowered | DatagramsDropped,
+) -> tuple[Level, str, Fields]:
+    match event:
+        case DatapathChosen(rung, features):
+            return "debug", f"packets go by {rung}", {"features": " ".join(features) or "none"}
+        case KeyWithoutEffect(reason):
+            return "warning", reason, {}
+        case DatapathLowered(what):
+            return "warning", f"a device refuses {what}: done without from now on", {}
+        case DatagramsDropped(address, count):
+            message = (
+                f"the kernel dropped {count} datagrams at {address}: the receive buffer was full"
+                " (performance.sockets.recv_buffer_kb, net.core.rmem_max)"
+            )
+            return "warning", message, {"count": count}
+
+
+def _describe_supervision(
+    event: ServerReloaded | ReloadFailed | WorkerStarted | WorkerEnded,
+) -> tuple[Level, str, Fields]:
+    match event:
+        case ServerReloaded(root, kept):
+            fields: Fields = {"root": printable(root)}
+            if not kept:
+                return "info", "reloaded: new requests are served as now configured", fields
+            keys = " and ".join(kept)
+            message = f"reloaded, all but {keys}: for a new value the server must be restarted"
+            return "warning", message, fields
+        case ReloadFailed(reason):
+            return "error", f"not reloaded: {printable(reason)}", {}
+        case WorkerStarted(worker, pid, replaces_lost):
+            level: Level = "info" if replaces_lost else "debug"
+            return level, "worker started", {"worker": worker, "pid": pid}
+        case WorkerEnded(worker, pid, reason, pause_seconds):
+            when = f"in {pause_seconds:g} s" if pause_seconds else "now"
+            message = f"worker ended: {printable(reason)}; the next one starts {when}"
+            fields = {"worker": worker}
+            return "error", message, fields | {"pid": pid} if pid else fields
 
 
 def options_text(options: Options) -> str:
@@ -192,8 +284,11 @@ def _logfmt_value(text: str) -> str:
     return f'"{text}"'
 
 
-def _renderer(form: Format, *, colors: bool) -> Render:
-    """Make the function that turns a line's parts into its text.  Imports structlog: slow."""
+def _renderer(form: Format, *, colors: bool, common: Fields) -> Render:
+    """Make the function that turns a line's parts into its text.  Imports structlog: slow.
+
+    Every line has the `common` fields.
+    """
     import structlog
 
     json = structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -201,7 +296,8 @@ def _renderer(form: Format, *, colors: bool) -> Render:
 
     def render(level: Level, message: str, fields: Fields) -> str:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        entry: dict[str, object] = {"timestamp": now, "level": level, "event": message, **fields}
+        entry: dict[str, object] = {"timestamp": now, "level": level, "event": message}
+        entry |= fields | common
         if form == "json":
             return str(json(None, level, entry))
         if form == "logfmt":

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -29,12 +30,17 @@ FLUSH_SECONDS: Final = 1.0
 
 
 class LineWriter:
-    """Takes lines at once, writes them when it can.  Run `run` in a nursery."""
+    """Takes lines at once, writes them when it can.  Run `run` in a nursery.
 
-    def __init__(self, fd: int) -> None:
+    Where other processes write to the same pipe, `write_max` of `select.PIPE_BUF` keeps lines whole
+    (pipe(7)); a longer one is written alone, and may be torn.
+    """
+
+    def __init__(self, fd: int, *, write_max: int = WRITE_MAX) -> None:
         self.dropped = 0
         """Lines that were lost, and not told of yet."""
         self._fd = fd
+        self._write_max = write_max
         self.dropped_line: Callable[[int], str] = "{} log lines were lost: nobody read them".format
         """Makes the line that tells of them."""
         self._lines: deque[bytes] = deque()
@@ -80,23 +86,28 @@ class LineWriter:
 
     async def _write_some(self) -> None:
         """Write what waits, as much as one write should hold."""
+        dropped, self.dropped = self.dropped, 0
+        told = self.dropped_line(dropped).encode() + b"\n" if dropped else b""
         pieces = [self._lines.popleft()]
-        size = len(pieces[0])
-        while self._lines and size + len(self._lines[0]) <= WRITE_MAX:
+        size = len(told) + len(pieces[0])
+        while self._lines and size + len(self._lines[0]) <= self._write_max:
             size += len(self._lines[0])
             pieces.append(self._lines.popleft())
-        dropped, self.dropped = self.dropped, 0
-        told = [self.dropped_line(dropped).encode() + b"\n"] if dropped else []
         try:
             await trio.to_thread.run_sync(
                 write_all,
                 self._fd,
-                b"".join(pieces + told),
+                b"".join([*pieces, told]),
                 abandon_on_cancel=True,
                 limiter=self._limiter,
             )
         except (OSError, RuntimeError):  # RuntimeError: no thread can be started
             self.dropped += dropped + len(pieces)
+
+
+def stderr_descriptor() -> int:
+    """Return where log lines go; nowhere if the program was started with a closed stderr."""
+    return os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()
 
 
 def write_all(fd: int, octets: bytes | bytearray) -> None:

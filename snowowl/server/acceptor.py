@@ -17,6 +17,7 @@ from snowowl.observe.events import Direction, RequestMalformed, RequestReceived,
 from snowowl.observe.observers import Observers
 from snowowl.protocol.admission import Verdict, admit
 from snowowl.protocol.events import RequestRepeated
+from snowowl.server.drops import DropWatch
 from snowowl.server.registry import Admitted, Registry
 from snowowl.wire.codec import MalformedPacket, decode_request, encode_error
 from snowowl.wire.constants import ErrorCode
@@ -53,6 +54,7 @@ class Acceptor:
         self._transfers_max = transfers_max
         self._keeps_peer = keeps_peer
         """Transfers stay at this endpoint, so peers must be named as it names them."""
+        self._drops = DropWatch(endpoint, observers)
         self.closed = False
         """Take no more requests: the server drains."""
 
@@ -62,6 +64,7 @@ class Acceptor:
         while True:
             await endpoint.wait_readable()
             batch = endpoint.receive()
+            self._drops.look(trio.current_time())
             if batch:
                 self.accept(batch)
             elif not endpoint.take_unreachable():  # of no interest: nobody waits here for a peer

@@ -46,13 +46,18 @@ from snowowl.protocol.events import (
 )
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.sending import Sending
+from snowowl.server.drops import DropWatch
 from snowowl.server.member import Member
 from snowowl.server.polling import Polling
+from snowowl.server.tuning import Tuning
 from snowowl.wire.codec import Buffer, data_headers, encode_error, header_offset, opcode_of
 from snowowl.wire.constants import HEADER_SIZE, ErrorCode, Opcode
 
 BATCHES_PER_TURN = 8
 """Batches handled before other tasks get a turn: 256 datagrams, in 1 to 2 ms."""
+
+FILLED_PART = 4
+"""A batch with less than this part of its places taken is small."""
 
 STALE_ALARMS_MAX = 64
 """Alarms that nobody waits for any more, kept until they are also more than half of the heap.  Each
@@ -81,8 +86,7 @@ class Exchange:
         endpoint: Endpoint,
         observers: Observers,
         requests: RequestHandler | None = None,
-        *,
-        poll_seconds: float = 0.0,
+        tuning: Tuning | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.members: dict[bytes, Member] = {}
@@ -92,7 +96,11 @@ class Exchange:
         self._observers = observers
         self._requests = requests
         """Takes RRQ and WRQ where the endpoint is the listening one (`tid = "listen"`)."""
-        self._polling = Polling(poll_seconds if hasattr(os, "sched_yield") else 0.0)
+        self._tuning = tuning or Tuning()
+        self._polling = Polling(self._tuning.poll_seconds if hasattr(os, "sched_yield") else 0.0)
+        self._batch_size = 0
+        """Datagrams in the last batch."""
+        self._drops = DropWatch(endpoint, observers)
         self._outbox: list[Transmit] = []
         self._backlog: list[Transmit] = []
         self._changed: list[Member] = []
@@ -152,6 +160,7 @@ class Exchange:
 
     def close(self) -> None:
         """End the tasks and close the endpoint.  Idempotent."""
+        self._drops.look(math.inf)
         self.scope.cancel()
         self.endpoint.close()
 
@@ -173,6 +182,7 @@ class Exchange:
             await trio.lowlevel.checkpoint_if_cancelled()
             await endpoint.wait_readable()
             heard = await self._drain()
+            self._drops.look(trio.current_time())
             for peer in endpoint.take_unreachable():
                 heard = True
                 if (member := self.members.get(peer)) is not None:
@@ -185,7 +195,10 @@ class Exchange:
         """Deal with what has arrived and with what comes soon; say whether there was anything."""
         endpoint = self.endpoint
         batches = 0
+        if len(self.members) >= self._tuning.batch_max and self._tuning.fill_seconds:
+            self._let_fill()
         batch = endpoint.receive()
+        self._batch_size = len(batch)
         while batch:
             self._receive(batch)
             self.flush()
@@ -198,6 +211,15 @@ class Exchange:
             if not batch and self._polling.pays(len(self.members)):
                 batch = self._poll()
         return batches > 0
+
+    def _let_fill(self) -> None:
+        """Leave the CPU to the clients for a moment, if batches are small although there are many.
+
+        Each batch costs a wake-up, whatever its size.  The loop stands still meanwhile, for less
+        than a full batch takes.
+        """
+        if self._batch_size < self._tuning.batch_max // FILLED_PART:
+            time.sleep(self._tuning.fill_seconds)
 
     def _poll(self) -> Sequence[Received]:
         """Look for a batch a while longer; return it, or nothing."""

@@ -19,6 +19,7 @@ from snowowl.datagram.interface import Endpoint, LocalAddress, Network
 from snowowl.observe.observers import Observers
 from snowowl.server.exchange import Exchange
 from snowowl.server.registry import Admitted
+from snowowl.server.tuning import Tuning
 
 Tid = Literal["shared", "own", "listen"]
 
@@ -52,10 +53,10 @@ class Exchanges:
         *,
         tid: Tid,
         port_range: tuple[int, int] | None,
-        poll_seconds: float = 0.0,
+        tuning: Tuning | None = None,
     ) -> None:
         self._network = network
-        self._poll_seconds = poll_seconds
+        self._tuning = tuning
         self._nursery = nursery
         self._observers = observers
         self._tid = tid
@@ -120,7 +121,7 @@ class Exchanges:
                 raise
             # An address that we cannot bind to, as with a transparent proxy: any will have to do.
             endpoint = self._network.open(family, None, self._port_range)
-        exchange = Exchange(endpoint, self._observers, poll_seconds=self._poll_seconds)
+        exchange = Exchange(endpoint, self._observers, tuning=self._tuning)
         self._nursery.start_soon(exchange.run)
         return exchange
 

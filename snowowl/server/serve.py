@@ -22,10 +22,17 @@ from snowowl.content.store import Recent, Store
 from snowowl.content.uploads import WritePolicy
 from snowowl.datagram import address
 from snowowl.datagram.interface import Endpoint, Network
-from snowowl.observe.events import ServerDraining, ServerStarted, ServerStopped
+from snowowl.observe.events import (
+    DatapathChosen,
+    DatapathLowered,
+    KeyWithoutEffect,
+    ServerDraining,
+    ServerStarted,
+    ServerStopped,
+)
 from snowowl.observe.observers import Observer, Observers
 from snowowl.server.acceptor import Acceptor, RequestSender
-from snowowl.server.datapath import system_network
+from snowowl.server.datapath import system_network, without
 from snowowl.server.errors import ListenError, RootError
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
@@ -33,6 +40,7 @@ from snowowl.server.policies import Policies
 from snowowl.server.readings import Readings
 from snowowl.server.registry import Admitted, Registry
 from snowowl.server.transfers import Service
+from snowowl.server.tuning import Tuning, tuning_of
 
 BATCHES_QUEUED_MAX = 256
 """Batches of admitted requests between acceptors and dispatch; more are dropped and counted."""
@@ -74,7 +82,7 @@ async def serve(
                 told,
                 tid=config.server.tid,
                 port_range=config.server.port_range,
-                poll_seconds=config.performance.platform.poll_us / 1e6,
+                tuning=tuning_of(config),
             )
             stack.callback(exchanges.close)
             policies = Policies(config, network, trio.current_time)
@@ -90,9 +98,12 @@ async def serve(
                         async with trio.open_nursery() as accepting:
                             for acceptor in acceptors:
                                 if config.server.tid == "listen":
-                                    _share_endpoint(acceptor, exchanges, told, pumps)
+                                    _share_endpoint(
+                                        acceptor, exchanges, told, pumps, tuning_of(config)
+                                    )
                                 else:
                                     accepting.start_soon(acceptor.run)
+                            _tell_datapath(network, told)
                             told.emit(ServerStarted(addresses, str(config.server.root)))
                             end.callback(told.emit, ServerStopped())
                             task_status.started(addresses)
@@ -108,6 +119,17 @@ async def serve(
             finally:
                 readings.stop()
             pumps.cancel_scope.cancel()
+
+
+def _tell_datapath(network: Network, told: Observers) -> None:
+    """Say which way to the kernel is used, and what was asked for and cannot be had."""
+    capabilities = network.capabilities
+    if capabilities is None:
+        return
+    told.emit(DatapathChosen(capabilities.rung, capabilities.features()))
+    for warning in without(capabilities):
+        told.emit(KeyWithoutEffect(warning))
+    network.lowered = lambda what: told.emit(DatapathLowered(what))
 
 
 def _acceptors(
@@ -152,10 +174,14 @@ async def _dispatch(
 
 
 def _share_endpoint(
-    acceptor: Acceptor, exchanges: Exchanges, observers: Observers, pumps: trio.Nursery
+    acceptor: Acceptor,
+    exchanges: Exchanges,
+    observers: Observers,
+    pumps: trio.Nursery,
+    tuning: Tuning,
 ) -> None:
     """Run transfers over the listening endpoint itself (`tid = "listen"`)."""
-    exchange = Exchange(acceptor.endpoint, observers, acceptor.accept)
+    exchange = Exchange(acceptor.endpoint, observers, acceptor.accept, tuning)
     exchanges.add_listening(acceptor.endpoint, exchange)
     pumps.start_soon(exchange.run)
 

@@ -132,6 +132,10 @@ class SimEndpoint:
         peers, self._unreachable = self._unreachable, []
         return [self._shown(peer) for peer in peers]
 
+    def dropped(self) -> int:
+        """Return how many datagrams were dropped because the receive buffer was full: none."""
+        return 0
+
     async def wait_readable(self) -> None:
         """Wait until something has arrived, or the next `receive` fails."""
         await trio.lowlevel.checkpoint()
@@ -205,6 +209,8 @@ class SimNetwork:
     """
 
     def __init__(self, seed: int = 0, link: Link | None = None, *, coalesces: bool = False) -> None:
+        self.capabilities = None
+        self.lowered: Callable[[str], None] = lambda _: None
         self.link = link or Link()
         self.coalesces = coalesces
         """Datagrams of one peer and size that arrive together come as one `Received` (GRO)."""

@@ -61,6 +61,9 @@ class FakeEndpoint:
         self._inbox = deque(answer for answer in self._inbox if answer[1])
         return peers
 
+    def dropped(self) -> int:
+        return 0
+
     async def wait_readable(self) -> None:
         await trio.lowlevel.checkpoint()
         while not self._inbox:
@@ -78,6 +81,8 @@ class FakeNetwork:
     """Records what is `sent`: (time, peer, octets)."""
 
     def __init__(self, script: Script) -> None:
+        self.capabilities = None
+        self.lowered: Callable[[str], None] = lambda _: None
         self.script = script
         self.sent: list[tuple[float, bytes, bytes]] = []
         self.endpoints: list[FakeEndpoint] = []

@@ -19,6 +19,7 @@ from snowowl.protocol.outcome import OutcomeKind
 from snowowl.server import exchanges as exchanges_module
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import LOCAL_ADDRESSES_MAX, SHARED_PER_ADDRESS
+from snowowl.server.tuning import Tuning
 from tests.playbook import ack, data, error
 from tests.server.world import LISTENING, SERVER, Board, Tid, World, rrq
 
@@ -178,8 +179,8 @@ async def test_a_peak_of_local_addresses_leaves_nothing_behind(
     monkeypatch.setattr(exchanges_module, "LOCAL_ADDRESSES_MAX", 4)
     opened: list[weakref.ref[Exchange]] = []
 
-    def remembered(endpoint: Endpoint, observers: Observers, *, poll_seconds: float) -> Exchange:
-        assert poll_seconds > 0
+    def remembered(endpoint: Endpoint, observers: Observers, *, tuning: Tuning | None) -> Exchange:
+        assert tuning is not None
         exchange = Exchange(endpoint, observers)
         opened.append(weakref.ref(exchange))
         return exchange
