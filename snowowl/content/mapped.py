@@ -24,7 +24,9 @@ import mmap
 import os
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
+
+import attrs
 
 from snowowl.content.errors import ContentError, from_os_error
 from snowowl.content.files import Identity, changed, pread, read_at
@@ -36,17 +38,28 @@ EXTENT: Final = 1 << EXTENT_BITS
 """Octets that are made ready at once.  Asking whether 1 MiB is cached takes 20 to 150 us, a quarter
 of what sending it takes at most, and is done once; a thread costs as much, plus the disk."""
 
-_AHEAD: Final = 4 * EXTENT
-"""Octets that the kernel is asked to read behind a loaded range, so that a quick reader of a slow
-disk finds the next extents cached and needs no thread for each."""
-
 _ADVICE: Final = 128 * 1024
 """Octets of one WILLNEED: Linux reads no more than the device's read-ahead (128 KiB by default) for
 one call, however long the range (mm/readahead.c, force_page_cache_ra)."""
 
+_ADVICES: Final = {
+    access: getattr(os, f"POSIX_FADV_{access.upper()}", 0)
+    for access in ("normal", "sequential", "random")
+}
+
 _SCRATCH: Final = bytearray(EXTENT)
 """Where octets go that are read only to have them cached.  Nobody looks at it, so that threads may
 write over each other here."""
+
+
+@attrs.frozen(kw_only=True)
+class FileHints:
+    """What the kernel is told about how files are read."""
+
+    read_ahead: int = 4 * EXTENT
+    """Octets that the kernel is asked to read behind a loaded range, so that a quick reader of a
+    slow disk finds the next extents cached and needs no thread for each."""
+    access: Literal["normal", "sequential", "random"] = "sequential"
 
 
 class MappedFile:
@@ -56,15 +69,18 @@ class MappedFile:
     file descriptor is then still the caller's.
     """
 
-    def __init__(self, fd: int, key: Identity) -> None:
+    def __init__(self, fd: int, key: Identity, hints: FileHints | None = None) -> None:
         self.key = key
+        self._hints = hints or FileHints()
         self.size = key[4]
         self.users = 0
         self.idle_since = 0.0
-        self._view = memoryview(_map(fd, self.size))
+        self._view = memoryview(_map(fd, self.size, self._hints.access))
         self.whole = Whole(self._view, self)
         self._fd = fd
         self._ready: set[int] = set()
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(fd, 0, 0, _ADVICES[self._hints.access])
         self._can_probe = sys.platform == "linux"
 
     def close(self) -> None:
@@ -157,7 +173,7 @@ class MappedFile:
     def _advise(self, start: int, stop: int) -> None:
         if not hasattr(os, "posix_fadvise"):
             return
-        for offset in range(start, min(stop + _AHEAD, self.size), _ADVICE):
+        for offset in range(start, min(stop + self._hints.read_ahead, self.size), _ADVICE):
             os.posix_fadvise(self._fd, offset, _ADVICE, os.POSIX_FADV_WILLNEED)
 
     def _read(self, extent: int) -> None:
@@ -173,16 +189,16 @@ class MappedFile:
             offset += count
 
 
-def _map(fd: int, size: int) -> mmap.mmap:
+def _map(fd: int, size: int, access: str) -> mmap.mmap:
     """Map a file for reading.  Raises ContentError."""
     try:
         try:
-            return _mmap(fd, size, private=False)
+            mapping = _mmap(fd, size, private=False)
         except OSError as error:
             # Some network file systems (9p, FUSE with direct I/O) know private mappings only.
             if error.errno != errno.ENODEV or sys.platform == "win32":
                 raise
-            return _mmap(fd, size, private=True)
+            mapping = _mmap(fd, size, private=True)
     except ValueError:  # shorter by now than the size that fstat gave
         raise changed("it was truncated") from None
     except OverflowError:
@@ -197,6 +213,9 @@ def _map(fd: int, size: int) -> mmap.mmap:
                 ErrorCode.NOT_DEFINED, "input or output error", "the file cannot be mapped"
             ) from error
         raise from_os_error(error, "mapping a file") from error
+    if hasattr(mapping, "madvise"):
+        mapping.madvise(getattr(mmap, f"MADV_{access.upper()}"))
+    return mapping
 
 
 def _mmap(fd: int, size: int, *, private: bool) -> mmap.mmap:

@@ -22,7 +22,7 @@ from snowowl.content.files import (
     read_small,
     read_small_now,
 )
-from snowowl.content.mapped import MappedFile
+from snowowl.content.mapped import FileHints, MappedFile
 from snowowl.content.names import NameRules, components, display
 from snowowl.content.shelf import Shelf
 from snowowl.content.sink import Sink
@@ -64,12 +64,14 @@ class Store:
         policy: WritePolicy,
         strategy: Strategy = "auto",
         temporary: Kind = "auto",
+        hints: FileHints | None = None,
     ) -> None:
         self.limiter: Final = trio.CapacityLimiter(THREADS_MAX)
         self._root = Root(root, strategy)
         self._rules = rules
         self._policy = policy
         self._temporary: Kind = temporary
+        self._hints = hints or FileHints()
         self._turns = trio.Semaphore(THREADS_MAX)
         self._shelf = Shelf()
         self._resolving = 0  # threads that use the root
@@ -103,7 +105,7 @@ class Store:
             source = self._open_now(parts, netascii=netascii)
             if source is not None:
                 return source
-            opened = await self._resolve(_open, self._root, parts)
+            opened = await self._resolve(_open, self._root, parts, self._hints)
         if isinstance(opened, SmallFile):
             return self._use_small(opened, netascii=netascii)
         file = self._shelf.share(opened)
@@ -160,7 +162,7 @@ class Store:
             file = shelf.mapped(key)
             if file is None:
                 # A mapping takes no disk either; whether its pages are cached is asked later.
-                file = MappedFile(fd, key)
+                file = MappedFile(fd, key, self._hints)
                 fd = -1
                 shelf.share(file)
         except OSError as error:
@@ -217,14 +219,14 @@ class SmallSource(BytesSource):
         self.file = file
 
 
-def _open(root: Root, parts: Sequence[bytes]) -> MappedFile | SmallFile:
+def _open(root: Root, parts: Sequence[bytes], hints: FileHints) -> MappedFile | SmallFile:
     """Open a file for reading.  BLOCKS.  Raises ContentError."""
     fd = root.open(parts, os.O_RDONLY)
     try:
         key = identity(os.fstat(fd))
         if key[4] <= SMALL_MAX:
             return read_small(fd, key)
-        file = MappedFile(fd, key)
+        file = MappedFile(fd, key, hints)
         fd = -1
     except OSError as error:
         raise from_os_error(error, "looking at a file") from error

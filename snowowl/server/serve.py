@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 import trio
 
 from snowowl.config import Config, parse_listen
+from snowowl.content.mapped import FileHints
 from snowowl.content.names import NameRules
 from snowowl.content.store import Recent, Store
 from snowowl.content.uploads import WritePolicy
@@ -196,8 +197,10 @@ def _open_store(config: Config) -> Store:
         patterns=write.patterns,
         size_max=write.size_max,
     )
+    files = config.performance.files
+    hints = FileHints(read_ahead=files.read_ahead_kb * 1024, access=files.access_hint)
     try:
-        return Store(config.server.root, rules=rules, policy=policy)
+        return Store(config.server.root, rules=rules, policy=policy, hints=hints)
     except OSError as error:
         raise RootError(config.server.root, error) from error
 
