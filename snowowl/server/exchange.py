@@ -45,7 +45,6 @@ from snowowl.protocol.events import (
     TimerExpired,
 )
 from snowowl.protocol.outcome import OutcomeKind
-from snowowl.protocol.sending import Sending
 from snowowl.server.drops import DropWatch
 from snowowl.server.member import Member
 from snowowl.server.polling import Polling
@@ -280,8 +279,8 @@ class Exchange:
 
     def _go_on(self, member: Member, now: float) -> None:
         """Send the next window: the path of nearly every ACK, without an object for each step."""
-        transfer, body = member.transfer, member.body
-        assert isinstance(transfer, Sending)
+        transfer, body = member.sending, member.body
+        assert transfer is not None
         assert body is not None
         first, count = transfer.go_on(now)
         member.awaited = transfer.awaited

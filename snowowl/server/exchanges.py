@@ -27,6 +27,10 @@ SHARED_PER_ADDRESS: Final = 4
 """Sockets for each local address: two would do for "not the same one twice"; four leave room for a
 peer that has several transfers from one port."""
 
+CROWDED: Final = 256
+"""Transfers in one socket from which on another one is opened: their windows must fit into its
+receive buffer, and batches are full with far fewer."""
+
 LOCAL_ADDRESSES_MAX: Final = 64
 """Local addresses with sockets of their own.  The loopback network alone has 16 million, and a
 client chooses which one it asks."""
@@ -133,7 +137,8 @@ class Exchanges:
             pool = self._pools[key] = _Pool()
         last = self._last.get(admitted.peer)
         exchange = _free(pool, admitted.peer, last)
-        if exchange is None and len(pool.exchanges) < SHARED_PER_ADDRESS:
+        crowded = exchange is None or len(exchange.members) >= CROWDED
+        if crowded and len(pool.exchanges) < SHARED_PER_ADDRESS:
             try:
                 exchange = self._open(admitted)
                 pool.exchanges.append(exchange)
@@ -144,7 +149,7 @@ class Exchanges:
             exchange = _free(pool, admitted.peer, None)
         if exchange is None:  # the peer has a transfer in each: the oldest gives way
             exchange = pool.exchanges[pool.turn % len(pool.exchanges)]
-        pool.turn += 1
+            pool.turn += 1
         if len(self._last) >= PEERS_REMEMBERED_MAX:
             self._last.clear()
         self._last[admitted.peer] = exchange
@@ -172,13 +177,20 @@ class Exchanges:
 
 
 def _free(pool: _Pool, peer: bytes, last: Exchange | None) -> Exchange | None:
-    """Return the next exchange in turn that the peer neither uses nor used last."""
-    count = len(pool.exchanges)
-    for step in range(count):
-        exchange = pool.exchanges[(pool.turn + step) % count]
-        if exchange is not last and peer not in exchange.members:
+    """Return the first exchange with room that the peer neither uses nor used last.
+
+    Not each in turn: the more transfers share a socket, the fuller its batches are.  Where none has
+    room, the one with the fewest.
+    """
+    free = [
+        exchange
+        for exchange in pool.exchanges
+        if exchange is not last and peer not in exchange.members
+    ]
+    for exchange in free:
+        if len(exchange.members) < CROWDED:
             return exchange
-    return None
+    return min(free, key=lambda exchange: len(exchange.members), default=None)
 
 
 def _host_only(local: LocalAddress | None) -> LocalAddress | None:

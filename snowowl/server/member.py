@@ -58,6 +58,7 @@ class Member:
         "paused",
         "peer",
         "ready_until",
+        "sending",
         "sink",
         "source",
         "suspended",
@@ -77,6 +78,8 @@ class Member:
         self.local = local
         """The address to answer from, where the endpoint is not bound to it."""
         self.transfer = transfer
+        self.sending = transfer if isinstance(transfer, Sending) else None
+        """The transfer, if it is one that sends: asking for the type takes as long as `go_on`."""
         self.source = source
         whole = None if source is None else source.whole
         self.body = None if whole is None else Region(whole.view, whole.file)
@@ -109,11 +112,11 @@ class Member:
 
     def note_awaited(self) -> None:
         """Take from the machine which ACK needs no thought."""
-        transfer = self.transfer
-        if isinstance(transfer, Sending) and self.contest is None and self.body is not None:
-            self.awaited = NO_ACK if self.suspended else transfer.awaited
-        else:
+        sending = self.sending
+        if sending is None or self.body is None or self.suspended or self.contest is not None:
             self.awaited = NO_ACK
+        else:
+            self.awaited = sending.awaited
 
     def wake(self) -> None:
         """Tell the transfer's task that there is something for it."""
