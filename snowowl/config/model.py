@@ -69,9 +69,10 @@ class ServerConfig:
     workers: Workers = attrs.field(
         default=1,
         metadata=doc(
-            "How many processes share the load; each holds its own share of limits.transfers_max."
-            ' "auto": one for each CPU that the server may use. More than one only pays when one'
-            " CPU is not enough.",
+            "How many processes `snowowl serve` starts to share the load; each holds its own share"
+            ' of limits.transfers_max. "auto": one for each CPU that the server may use. More than'
+            " one only pays when one CPU is not enough, and needs Linux. A program that embeds the"
+            " server has it in its own process.",
         ),
     )
     drain_seconds: Annotated[float, Range(0, 3600)] = attrs.field(

@@ -31,6 +31,10 @@ class RootError(OSError):
         return str(self.strerror)
 
 
+class WorkerError(Exception):
+    """A worker process cannot start, and says why."""
+
+
 def _listen_advice(port: int, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM) and port < _PRIVILEGED_PORTS:
         return (

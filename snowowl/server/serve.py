@@ -7,6 +7,9 @@
              |- acceptors         cancelled first
 
 No task outlives `serve`, and no socket.
+
+All is in one process: `server.workers` is for the command `snowowl serve`, whose supervisor
+(`snowowl.server.supervisor`) has several that run this.
 """
 
 from __future__ import annotations

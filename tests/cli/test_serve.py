@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from snowowl.cli import serve as module
 from snowowl.config import VARIABLES, Config
+from snowowl.server.errors import RootError
 from tests.cli.program import SECONDS, run, serving
 
 pytestmark = pytest.mark.real
@@ -23,7 +26,8 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     for name in ("SNOWOWL_CONFIG", *(variable.name for variable in VARIABLES)):
         monkeypatch.delenv(name, raising=False)
 
-    def start(config: Config) -> int:
+    def start(config: Config, configure: Callable[[], Config]) -> int:
+        assert configure() == config
         seen.append(config)
         return 0
 
@@ -57,6 +61,12 @@ def test_every_flag(configured: list[Config], tmp_path: Path) -> None:
     assert (config.log.format, config.log.level) == ("json", "debug")
 
 
+@pytest.mark.parametrize(("word", "workers"), [("3", 3), ("auto", "auto")])
+def test_workers(word: str, workers: int | str, configured: list[Config]) -> None:
+    assert call("--workers", word) == 0
+    assert configured[0].server.workers == workers
+
+
 def test_flags_beat_the_environment_beats_the_file(
     configured: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +95,8 @@ def test_flags_beat_the_environment_beats_the_file(
         (["--listen", "nonsense"], 78, "--listen"),
         (["-R", "9:1"], 78, "--port-range"),
         (["-R", "x"], 78, "FIRST:LAST"),
+        (["--workers", "many"], 78, "--workers"),
+        (["--workers", "2", "--single-port"], 78, "must be 1 while tid is"),
         (["--config", "/no/such/file"], 78, "/no/such/file"),
     ],
 )
@@ -154,3 +166,31 @@ def test_it_takes_as_many_descriptors_as_it_may() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     expected = min(before[1], module.DESCRIPTORS_WANTED)
     assert int(line.split()[3]) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are for Linux")
+def test_workers_are_one_server(tmp_path: Path) -> None:
+    with serving("--workers", "2", tmp_path) as server:
+        assert json.loads(server.ready)["workers"] == 2
+        assert server.stop() == 0
+    events = [json.loads(line)["event"] for line in server.rest.splitlines()]
+    assert [event.partition(":")[0] for event in events] == ["draining", "stopped"]
+
+
+def test_where_there_can_be_one_process_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It serves all the same, and says why by one."""
+    for name in ("SNOWOWL_CONFIG", *(variable.name for variable in VARIABLES)):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("snowowl.server.supervisor._LINUX", False)
+    monkeypatch.setattr("snowowl.server.serve.serve", _refuse)
+    for workers, warns in (("2", True), ("auto", False), ("1", False)):
+        assert call("--workers", workers, tmp_path) == 1
+        told = capfd.readouterr().err
+        assert ("server.workers: has no effect on this system, one process serves" in told) == warns
+        assert "snowowl: cannot serve" in told
+
+
+async def _refuse(config: Config, **_: object) -> None:
+    raise RootError(config.server.root, OSError())

@@ -37,6 +37,26 @@ def test_a_broadcast_is_answered_from_the_unicast_address(first: str) -> None:
     assert cmsg.read_local(both if first == "ipv4" else both[::-1]) == LocalAddress(HERE, 2)
 
 
+@pytest.mark.parametrize("first", ["ipv4", "ipv6"])
+def test_what_went_to_others_too_is_told_apart(first: str) -> None:
+    def to_many(*ancillary: tuple[int, int, bytes]) -> bool:
+        local = cmsg.read_local(list(ancillary if first == "ipv4" else ancillary[::-1]))
+        assert local is not None
+        return local.to_many
+
+    for asked in (b"\xff" * 4, b"\xc0\0\2\xff", b"\xe0\0\0\1"):
+        assert to_many(pktinfo4(2, HERE, asked), pktinfo6(MAPPED + asked, 2))
+    assert not to_many(pktinfo4(2, HERE, HERE), pktinfo6(MAPPED + HERE, 2))
+    assert to_many(pktinfo6(b"\xff\2" + bytes(13) + b"\1", 3))
+    assert not to_many(pktinfo6(GLOBAL, 3))
+
+
+def test_it_is_no_part_of_the_address() -> None:
+    one, other = LocalAddress(HERE, 2), LocalAddress(HERE, 2, to_many=True)
+    assert one == other
+    assert hash(one) == hash(other)
+
+
 def test_unicast() -> None:
     assert cmsg.read_local([pktinfo6(GLOBAL, 3)]) == LocalAddress(GLOBAL, 3)
     assert cmsg.read_local([pktinfo6(MAPPED + HERE, 3)]) == LocalAddress(HERE, 3)

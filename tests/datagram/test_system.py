@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
 import socket
@@ -12,7 +13,7 @@ import pytest
 
 from snowowl.datagram import address
 from snowowl.datagram.interface import LocalAddress
-from snowowl.datagram.system import MTU_UNKNOWN, SystemNetwork
+from snowowl.datagram.system import MTU_UNKNOWN, SystemNetwork, open_group
 from tests.datagram.loopback import LO4, LO6, descriptors, hear_one, one
 
 pytestmark = pytest.mark.real
@@ -116,6 +117,63 @@ def test_a_port_that_is_taken() -> None:
         network.listen("127.0.0.1", address.port_of(endpoint.address))
     assert caught.value.errno == errno.EADDRINUSE
     endpoint.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all goes to one socket")
+@pytest.mark.parametrize(("host", "to"), [("", "127.0.0.1"), ("127.0.0.1", ""), ("::1", "")])
+def test_a_group_shares_what_comes_to_one_port(host: str, to: str) -> None:
+    group = open_group(host, 0, 3)
+    port = group[0].getsockname()[1]
+    assert {sock.getsockname()[1] for sock in group} == {port}
+    family = socket.AF_INET6 if host == "::1" else socket.AF_INET
+    clients = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(60)]
+    for _ in range(2):  # the same client always comes to the same one
+        for number, client in enumerate(clients):
+            client.sendto(bytes([number]), (to or host, port))
+    heard = [take_all(sock) for sock in group]
+    assert all(heard)
+    assert sorted(b"".join(heard)) == sorted([*range(60)] * 2)
+    assert all(octets.count(octet) == 2 for octets in heard for octet in octets)
+    for sock in (*group, *clients):
+        sock.close()
+
+
+def take_all(sock: socket.socket) -> bytes:
+    sock.setblocking(False)
+    octets = b""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            octets += sock.recv(10)
+    return octets
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all goes to one socket")
+def test_a_port_that_another_group_has() -> None:
+    """The kernel would let both have it; half of the requests would come to the other server."""
+    group = open_group("127.0.0.1", 0, 2)
+    port = group[0].getsockname()[1]
+    before = descriptors()
+    for count in (1, 2):
+        with pytest.raises(OSError) as caught:
+            open_group("127.0.0.1", port, count)
+        assert caught.value.errno == errno.EADDRINUSE
+    assert descriptors() == before
+    for sock in group:
+        sock.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all goes to one socket")
+def test_a_group_that_cannot_be_whole_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unshared(socket.socket):
+        def setsockopt(self, *arguments: object) -> None:
+            if arguments[1] != socket.SO_REUSEPORT:
+                super().setsockopt(*arguments)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(socket, "socket", Unshared)
+    before = descriptors()
+    with pytest.raises(OSError, match="in use"):
+        open_group("127.0.0.1", 0, 2)
+    assert descriptors() == before
 
 
 @pytest.mark.parametrize("number", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])

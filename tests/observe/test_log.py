@@ -15,13 +15,17 @@ from snowowl.observe.events import (
     Direction,
     Event,
     InternalError,
+    ReloadFailed,
     RequestMalformed,
     RequestReceived,
     RequestsDropped,
     ServerDraining,
+    ServerReloaded,
     ServerStarted,
     ServerStopped,
     TransferFinished,
+    WorkerEnded,
+    WorkerStarted,
 )
 from snowowl.observe.log import Format, Level, LogObserver
 from snowowl.observe.observers import Observers
@@ -266,3 +270,80 @@ def test_what_boot_loaders_do_in_the_course_of_things_is_no_warning(
 ) -> None:
     (line,) = lines("json", attrs.evolve(FINISHED, outcome=outcome))
     assert json.loads(line)["level"] == level
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_each_line_of_a_worker_names_it(form: Format) -> None:
+    told: list[str] = []
+    log = LogObserver(told.append, form=form, level="debug", worker=7)
+    for event in (FINISHED, ServerStarted(("127.0.0.1:69",), "/srv"), InternalError("x", "a\nb")):
+        log(event)
+    log.complain("odd")
+    told.append(log.dropped(3))
+    assert len(told) == 5
+    for line in told:
+        first = line.splitlines()[0]
+        worker = json.loads(line)["worker"] if form == "json" else first.partition("worker=")[2][:1]
+        assert str(worker) == "7"
+    assert not any("worker=" in line for line in lines("logfmt", FINISHED, ServerStopped()))
+
+
+def test_how_many_serve() -> None:
+    (one,) = lines("json", ServerStarted(("127.0.0.1:69",), "/srv"))
+    (several,) = lines("json", ServerStarted(("127.0.0.1:69",), "/srv", 4))
+    assert "workers" not in json.loads(one)
+    assert json.loads(several)["workers"] == 4
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "message", "fields"),
+    [
+        (
+            WorkerEnded(2, 4711, "killed by SIGKILL", 0.0),
+            "error",
+            "worker ended: killed by SIGKILL; the next one starts now",
+            {"worker": 2, "pid": 4711},
+        ),
+        (
+            WorkerEnded(2, 0, "no\nmemory", 0.4),
+            "error",
+            r"worker ended: no\nmemory; the next one starts in 0.4 s",
+            {"worker": 2},
+        ),
+        (WorkerStarted(1, 4712, True), "info", "worker started", {"worker": 1, "pid": 4712}),
+        (WorkerStarted(1, 4712, False), "debug", "worker started", {"worker": 1, "pid": 4712}),
+        (ReloadFailed("x.toml:3: no\n"), "error", r"not reloaded: x.toml:3: no\n", {}),
+        (
+            ServerReloaded("/srv", ()),
+            "info",
+            "reloaded: new requests are served as now configured",
+            {"root": "/srv"},
+        ),
+        (
+            ServerReloaded("/srv", ("server.listen", "server.workers")),
+            "warning",
+            (
+                "reloaded, all but server.listen and server.workers: for a new value the server"
+                " must be restarted"
+            ),
+            {"root": "/srv"},
+        ),
+    ],
+)
+def test_what_a_supervisor_tells(
+    event: Event, level: str, message: str, fields: dict[str, object]
+) -> None:
+    (line,) = lines("json", event)
+    entry = json.loads(line)
+    del entry["timestamp"]
+    assert entry == {"level": level, "event": message, **fields}
+
+
+def test_form_and_level_may_change() -> None:
+    told: list[str] = []
+    log = LogObserver(told.append, form="console", level="error")
+    log(FINISHED)
+    log.set_form("json", "info")
+    log(FINISHED)
+    (line,) = told
+    assert json.loads(line)["level"] == "info"

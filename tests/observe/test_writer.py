@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import trio
 
 from snowowl.observe import writer as module
-from snowowl.observe.writer import FLUSH_SECONDS, LineWriter, write_all
+from snowowl.observe.writer import FLUSH_SECONDS, LineWriter, stderr_descriptor, write_all
 
 Pipe = tuple[int, int]
 
@@ -155,3 +156,27 @@ async def test_without_a_thread_lines_are_lost_and_nothing_else(
         writer.write("kept")
         writer.close()
     assert "kept" in os.read(pipe[0], 65536).decode()
+
+
+async def test_a_write_has_a_size(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much as the kernel does not tear; a line that is longer goes alone."""
+    writes: list[bytes] = []
+    monkeypatch.setattr(module, "write_all", lambda _, octets: writes.append(octets))
+    writer = LineWriter(pipe[1], write_max=100)
+    lines = ["a" * 49, "b" * 49, "c", "d" * 300, "e"]
+    writer.dropped = 3
+    for line in lines:
+        writer.write(line)
+    writer.close()
+    await writer.run()
+    told = b"3 log lines were lost: nobody read them\n"
+    whole = [line.encode() + b"\n" for line in lines]
+    assert writes == [whole[0] + told, whole[1] + whole[2], whole[3], whole[4]]
+
+
+def test_stderr_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    fd = stderr_descriptor()
+    assert os.write(fd, b"x") == 1
+    assert os.fstat(fd).st_rdev == Path(os.devnull).stat().st_rdev
+    os.close(fd)

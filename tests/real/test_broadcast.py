@@ -33,6 +33,26 @@ while more:
 print(peer[0], len(octets))
 """
 
+_LISTENER = """
+import socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+sock.setsockopt(socket.SOL_SOCKET, 25, b"owl1\\0")
+for target in sys.argv[1:]:
+    sock.settimeout(5)
+    sock.sendto(b"\\0\\1config\\0octet\\0", (target, 69))
+    peers = []
+    try:
+        while True:
+            peers.append(sock.recvfrom(600)[1])
+            sock.settimeout(0.3)  # shorter than the time until something is sent again
+    except TimeoutError:
+        pass
+    for peer in peers:
+        sock.sendto(b"\\0\\5\\0\\0\\0", peer)
+    print(target, len(peers))
+"""
+
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(
@@ -94,5 +114,37 @@ def test_a_broadcast_is_answered_from_a_unicast_address(
             assert asked.stdout.split() == [SERVER_ADDRESS.encode(), b"%d" % FILE_SIZE], (
                 asked.stderr
             )
+        finally:
+            server.terminate()
+
+
+@pytest.mark.rule("R10")
+@pytest.mark.parametrize("listen", ["*:69", "0.0.0.0:69"])
+def test_of_several_processes_one_answers(
+    tmp_path: Path, namespaces: tuple[str, str], listen: str
+) -> None:
+    """The kernel hands a broadcast to every socket of a port, and deals out what is for one."""
+    (tmp_path / "config").write_bytes(bytes(FILE_SIZE))
+    inside = ["ip", "netns", "exec"]
+    serve = [sys.executable, "-m", "snowowl", "serve", str(tmp_path), "--listen", listen]
+    server = subprocess.Popen(
+        [*inside, namespaces[0], *serve, "--workers", "3", "-q"], stderr=subprocess.PIPE
+    )
+    targets = ["255.255.255.255", "192.168.79.255", SERVER_ADDRESS]
+    with server:
+        try:
+            assert server.stderr is not None
+            line = server.stderr.readline()
+            assert b"listening on" in line, line
+            client = [*inside, namespaces[1], sys.executable, "-c", _LISTENER, *targets]
+            answers = ""
+            for _ in range(3):  # the wire takes a moment to come up
+                asked = subprocess.run(
+                    client, check=False, capture_output=True, text=True, timeout=20
+                )
+                answers = asked.stdout or asked.stderr
+                if " 0\n" not in answers:
+                    break
+            assert answers == "".join(f"{target} 1\n" for target in targets)
         finally:
             server.terminate()

@@ -1,0 +1,136 @@
+"""What a supervisor and its worker processes say to each other: lines of JSON over a socket pair.
+
+The supervisor gives an `Order` first, then words; a worker answers in words.  Both are of one
+program, so nothing here is prepared for an enemy; but the other side may be gone at any time, and
+that is never an error: it is read as the end.
+
+| word | from | means |
+|---|---|---|
+| `ready` | worker | could serve, waits for `go` |
+| `go` | supervisor | take requests |
+| `drain` | supervisor | take no more requests, let the transfers finish, end; so does the end |
+| `draining` | worker | takes no more requests; how many transfers it has |
+| `stop` | supervisor | end now |
+| `failed` | worker | why it cannot serve; it ends |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from contextlib import suppress
+from typing import Final, Literal
+
+import attrs
+import trio
+
+from snowowl.config import Config
+
+Word = Literal["ready", "go", "drain", "draining", "stop", "failed"]
+
+_RECEIVE_SIZE: Final = 65536
+
+
+class OrderError(Exception):
+    """What was read is no order for this worker."""
+
+
+@attrs.frozen
+class Message:
+    """A word, and what it is about."""
+
+    word: Word
+    detail: str = ""
+
+
+@attrs.frozen
+class Order:
+    """What a worker needs to know; its listening sockets it has inherited."""
+
+    config: Config
+    listening: tuple[int, ...]
+    """Descriptors, in the order of `server.listen`."""
+    colors: bool
+
+    def encode(self) -> bytes:
+        """Return the order as a line."""
+        plain = {
+            "config": attrs.asdict(self.config),
+            "listening": self.listening,
+            "colors": self.colors,
+        }
+        return json.dumps(plain, default=os.fspath).encode() + b"\n"
+
+
+def decode_order(line: bytes) -> Order:
+    """Read an order.  Raises OrderError."""
+    from snowowl.config.structure import StructureError, structure
+    from snowowl.config.words import dotted
+
+    try:
+        plain = json.loads(line)
+        config = structure(plain["config"])
+        return Order(config, tuple(plain["listening"]), plain["colors"])
+    except StructureError as error:
+        reason = "; ".join(f"{dotted(fault.path)}: {fault.message}" for fault in error.faults)
+    except (ValueError, TypeError, LookupError) as error:
+        reason = str(error)
+    raise OrderError(
+        f"a worker does not understand its order ({reason}): was snowowl changed while its server"
+        " runs? Then restart the server"
+    )
+
+
+def read_line(sock: socket.socket) -> bytes:
+    """Return one line of a blocking socket, without its end; less if the other side has gone.
+
+    BLOCKS.  There must be nothing behind it yet.
+    """
+    octets = b""
+    while not octets.endswith(b"\n"):
+        piece = sock.recv(_RECEIVE_SIZE)
+        if not piece:
+            break
+        octets += piece
+    return octets.removesuffix(b"\n")
+
+
+class Channel:
+    """One end of the line.  Owns its socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = sock
+        self._waiting = trio.socket.from_stdlib_socket(sock)
+        self._octets = b""
+
+    async def send(self, line: bytes) -> None:
+        """Send a whole line; to nobody, if the other side has gone."""
+        with suppress(OSError):
+            while line:
+                line = line[await self._waiting.send(line) :]
+
+    def tell(self, word: Word, detail: str = "") -> None:
+        """Send a word.  Never blocks and never raises: who has gone need not be told."""
+        # Nor who has not read some thousand words: the buffer never fills but when all is lost.
+        with suppress(OSError):
+            self._socket.send(json.dumps([word, detail]).encode() + b"\n")
+
+    async def receive(self) -> Message | None:
+        """Return the next word, None when the other side has gone."""
+        while b"\n" not in self._octets:
+            try:
+                piece = await self._waiting.recv(_RECEIVE_SIZE)
+            except OSError:  # ECONNRESET: it went without reading all
+                piece = b""
+            if not piece:
+                return None
+            self._octets += piece
+        line, _, self._octets = self._octets.partition(b"\n")
+        word, detail = json.loads(line)
+        return Message(word, detail)
+
+    def close(self) -> None:
+        """Hang up.  Idempotent."""
+        self._waiting.close()
