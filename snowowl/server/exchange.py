@@ -5,18 +5,13 @@ batch that many transfers share 5 to 8 us.  So here is one pump: wait until the 
 receive a batch, hand each datagram to its transfer, collect what they want sent, send it all in one
 call.  There is no await between a datagram and its answer, and nothing here may block.
 
-Deadlines sit in one heap and are lazy: an entry is looked at when its time has come, and put back if
-the transfer's deadline has moved on meanwhile, as it does with every ACK.
+How it receives is in `snowowl.server.intake`, how it sends in `outbox`, its deadlines in `alarms`.
 """
 
 from __future__ import annotations
 
 import errno
-import heapq
-import itertools
 import math
-import os
-import time
 import traceback
 from collections.abc import Callable, Sequence
 
@@ -30,7 +25,6 @@ from snowowl.datagram.interface import (
     Received,
     Region,
     Train,
-    Transmit,
 )
 from snowowl.observe.events import InternalError
 from snowowl.observe.observers import Observers
@@ -45,23 +39,17 @@ from snowowl.protocol.events import (
     TimerExpired,
 )
 from snowowl.protocol.outcome import OutcomeKind
+from snowowl.server.alarms import Alarms
 from snowowl.server.drops import DropWatch
+from snowowl.server.intake import Intake
 from snowowl.server.member import Member
-from snowowl.server.polling import Polling
+from snowowl.server.outbox import Outbox
 from snowowl.server.tuning import Tuning
 from snowowl.wire.codec import Buffer, data_headers, encode_error, header_offset, opcode_of
 from snowowl.wire.constants import HEADER_SIZE, ErrorCode, Opcode
 
 BATCHES_PER_TURN = 8
 """Batches handled before other tasks get a turn: 256 datagrams, in 1 to 2 ms."""
-
-FILLED_PART = 4
-"""A batch with less than this part of its places taken is small."""
-
-STALE_ALARMS_MAX = 64
-"""Alarms that nobody waits for any more, kept until they are also more than half of the heap.  Each
-holds a transfer in memory, for up to the 255 s that a client may ask for as its timeout; clients
-that ask and break off at once would leave 2 KB each for that long."""
 
 IDLE_WAKES_MAX = 16
 IDLE_PAUSE_SECONDS = 0.01
@@ -95,22 +83,12 @@ class Exchange:
         self._observers = observers
         self._requests = requests
         """Takes RRQ and WRQ where the endpoint is the listening one (`tid = "listen"`)."""
-        self._tuning = tuning or Tuning()
-        self._polling = Polling(self._tuning.poll_seconds if hasattr(os, "sched_yield") else 0.0)
-        self._batch_size = 0
-        """Datagrams in the last batch."""
+        self._intake = Intake(endpoint, tuning or Tuning())
+        self._outbox = Outbox(endpoint, self._send_failed)
+        self._alarms = Alarms()
         self._drops = DropWatch(endpoint, observers)
-        self._outbox: list[Transmit] = []
-        self._backlog: list[Transmit] = []
         self._changed: list[Member] = []
         """Transfers without a task with which something has happened."""
-        self._backlogged = trio.Event()
-        self._drained = trio.Event()
-        self._heap: list[tuple[float, int, Member]] = []
-        self._stale = 0
-        """Entries of the heap that are not their member's alarm any more."""
-        self._tie = itertools.count()
-        self._alarm = trio.CancelScope()
 
     # For the transfers' tasks.
 
@@ -130,9 +108,7 @@ class Exchange:
         """Forget a transfer.  Idempotent."""
         if self.members.get(member.peer) is member:
             del self.members[member.peer]
-        if member.alarm != math.inf:
-            member.alarm = math.inf
-            self._alarm_outdated()
+        self._alarms.forget(member)
 
     def deliver(self, member: Member, event: Event) -> None:
         """Hand an event to a transfer and send what it wants sent."""
@@ -146,7 +122,7 @@ class Exchange:
     def resume(self, member: Member) -> None:
         """Let a suspended transfer go on."""
         member.suspended = False
-        self._set_alarm(member)
+        self._alarms.set(member)
 
     def send_packet(self, peer: bytes, packet: bytes, source: LocalAddress | None) -> None:
         """Send a datagram that belongs to no transfer."""
@@ -155,7 +131,7 @@ class Exchange:
 
     def queue_packet(self, peer: bytes, packet: bytes, source: LocalAddress | None) -> None:
         """Send a datagram that belongs to no transfer, with the next `flush`."""
-        self._outbox.append(Packet(peer, packet, source))
+        self._outbox.queue.append(Packet(peer, packet, source))
 
     def close(self) -> None:
         """End the tasks and close the endpoint.  Idempotent."""
@@ -169,8 +145,8 @@ class Exchange:
         """Pump until `scope` is cancelled."""
         with self.scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep_time)
-                nursery.start_soon(self._send_backlog)
+                nursery.start_soon(self._alarms.run, self._expire)
+                nursery.start_soon(self._outbox.run)
                 await self._pump()
 
     async def _pump(self) -> None:
@@ -192,67 +168,17 @@ class Exchange:
 
     async def _drain(self) -> bool:
         """Deal with what has arrived and with what comes soon; say whether there was anything."""
-        endpoint = self.endpoint
         batches = 0
-        if len(self.members) >= self._tuning.batch_max and self._tuning.fill_seconds:
-            self._let_fill()
-        batch = endpoint.receive()
-        self._batch_size = len(batch)
+        batch = self._intake.first(len(self.members))
         while batch:
             self._receive(batch)
             self.flush()
-            while self._backlog:
-                await self._drained.wait()
+            await self._outbox.wait_sent()
             batches += 1
             if batches % BATCHES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
-            batch = endpoint.receive() if len(batch) > 1 else ()
-            if not batch and self._polling.pays(len(self.members)):
-                batch = self._poll()
+            batch = self._intake.next(batch, len(self.members))
         return batches > 0
-
-    def _let_fill(self) -> None:
-        """Leave the CPU to the clients for a moment, if batches are small although there are many.
-
-        Each batch costs a wake-up, whatever its size.  The loop stands still meanwhile, for less
-        than a full batch takes.
-        """
-        if self._batch_size < self._tuning.batch_max // FILLED_PART:
-            time.sleep(self._tuning.fill_seconds)
-
-    def _poll(self) -> Sequence[Received]:
-        """Look for a batch a while longer; return it, or nothing."""
-        receive, clock = self.endpoint.receive, time.perf_counter
-        stop = clock() + self._polling.seconds
-        while True:
-            os.sched_yield()
-            batch = receive()
-            if batch:
-                self._polling.succeeded()
-                return batch
-            if clock() >= stop:
-                self._polling.failed()
-                return ()
-
-    async def _keep_time(self) -> None:
-        while True:
-            self._alarm = trio.CancelScope(deadline=self._heap[0][0] if self._heap else math.inf)
-            with self._alarm:
-                await trio.sleep_forever()
-            self._expire(trio.current_time())
-            self.flush()
-
-    async def _send_backlog(self) -> None:
-        while True:
-            await self._backlogged.wait()
-            while self._backlog:
-                await trio.lowlevel.checkpoint_if_cancelled()  # as in `_pump`
-                await self.endpoint.wait_writable()
-                backlog, self._backlog = self._backlog, []
-                self._send(backlog)
-            self._backlogged = trio.Event()
-            drained, self._drained = self._drained, trio.Event()
-            drained.set()
 
     # From datagrams to actions, all synchronous.
 
@@ -263,7 +189,10 @@ class Exchange:
         for received in batch:
             member = members.get(received.peer)
             if member is not None and member.awaited == received.word:
-                self._go_on(member, now)
+                try:
+                    self._go_on(member, now)
+                except Exception:  # noqa: BLE001 - as in `_handle`
+                    self._fail(member)
             elif member is None:
                 if self._requests is None:
                     self._answer_stray(received)
@@ -293,7 +222,7 @@ class Exchange:
             member.note_awaited()
         else:
             rollover = terms.rollover
-            self._outbox.append(
+            self._outbox.queue.append(
                 Train(
                     member.peer,
                     _HEADERS[rollover],
@@ -307,7 +236,7 @@ class Exchange:
                 )
             )
         if transfer.deadline < member.alarm:
-            self._set_alarm(member)
+            self._alarms.set(member)
 
     def _settle(self, member: Member, received: Received) -> None:
         """End a contest by what its peer says to one of the two.
@@ -330,22 +259,17 @@ class Exchange:
         a stray packet on the listening port is dropped silently (rule R8).
         """
         if opcode_of(received.data) in _PROGRESS:
-            self._outbox.append(Packet(received.peer, _STRAY))
+            self._outbox.queue.append(Packet(received.peer, _STRAY))
 
     def _expire(self, now: float) -> None:
-        heap = self._heap
-        while heap and heap[0][0] <= now:
-            alarm, _, member = heapq.heappop(heap)
-            if alarm != member.alarm:
-                self._stale -= 1
-                continue  # an earlier one took its place, or the transfer has left
-            member.alarm = math.inf
+        for member in self._alarms.due(now):
             if self.members.get(member.peer) is not member or member.suspended:
                 continue
             if member.transfer.deadline <= now:
                 self._handle(member, TimerExpired(now))
             else:
-                self._set_alarm(member)
+                self._alarms.set(member)
+        self.flush()
 
     def _handle(self, member: Member, event: Event) -> None:
         """Hand an event to a transfer.  A bug in one transfer ends that one only."""
@@ -354,13 +278,17 @@ class Exchange:
         try:
             self._carry_out(member, member.transfer.handle(event))
         except Exception:  # noqa: BLE001 - see above; Cancelled is not an Exception
-            self._observers.emit(InternalError("exchange", traceback.format_exc()))
-            try:
-                self._carry_out(member, member.transfer.handle(_BROKEN))
-            except Exception:  # noqa: BLE001 - not even that: its task must do without it
-                member.broken = True
-                self.leave(member)
-                self._wake(member)
+            self._fail(member)
+
+    def _fail(self, member: Member) -> None:
+        """End a transfer whose machine has just raised."""
+        self._observers.emit(InternalError("exchange", traceback.format_exc()))
+        try:
+            self._carry_out(member, member.transfer.handle(_BROKEN))
+        except Exception:  # noqa: BLE001 - not even that: who looks after it must do without it
+            member.broken = True
+            self.leave(member)
+            self._wake(member)
 
     def _carry_out(self, member: Member, actions: Actions) -> None:
         for action in actions:
@@ -368,7 +296,7 @@ class Exchange:
                 case SendBlocks(first, count):
                     self._send_blocks(member, first, count)
                 case SendPacket(packet):
-                    self._outbox.append(Packet(member.peer, packet, member.local))
+                    self._outbox.queue.append(Packet(member.peer, packet, member.local))
                 case StoreBlocks(data, stride, count):
                     if not self._store_blocks(member, data, stride, count):
                         break  # what follows acknowledges blocks that were not stored
@@ -382,7 +310,7 @@ class Exchange:
             if transfer.finished:
                 self.leave(member)
         if transfer.deadline < member.alarm:
-            self._set_alarm(member)
+            self._alarms.set(member)
 
     def _send_blocks(self, member: Member, first: int, count: int) -> None:
         """Queue DATA; where its octets are on a disk only, have them loaded first."""
@@ -410,7 +338,7 @@ class Exchange:
         member.ready_until = min(
             -(-(offset + length) // source.extent) * source.extent, source.size
         )
-        self._outbox.append(
+        self._outbox.queue.append(
             Train(
                 member.peer,
                 _HEADERS[terms.rollover],
@@ -442,66 +370,26 @@ class Exchange:
         member.detail = error.detail
         self._carry_out(member, member.transfer.handle(ContentFailed(error.code, error.message)))
 
-    def _set_alarm(self, member: Member) -> None:
-        """Remember when to look at a transfer again."""
-        deadline = member.transfer.deadline
-        if deadline >= member.alarm:
-            return
-        replaces = member.alarm != math.inf
-        member.alarm = deadline
-        heapq.heappush(self._heap, (deadline, next(self._tie), member))
-        if self._heap[0][2] is member:
-            self._alarm.deadline = deadline
-        if replaces:
-            self._alarm_outdated()
-
-    def _alarm_outdated(self) -> None:
-        """Note that an entry of the heap is stale; remove all that are, if they are too many."""
-        self._stale += 1
-        heap = self._heap
-        if self._stale > max(STALE_ALARMS_MAX, len(heap) // 2):
-            heap[:] = [entry for entry in heap if entry[0] == entry[2].alarm]  # in place: `_expire`
-            heapq.heapify(heap)
-            self._stale = 0
-
     # From the outbox to the socket.
 
     def flush(self) -> None:
-        """Send what was queued.  What the socket does not take waits for it in order.
-
-        Then have those transfers looked after with which something has happened.
-        """
-        if self._outbox:
-            outbox, self._outbox = self._outbox, []
-            if self._backlog:
-                self._backlog += outbox
-            else:
-                self._send(outbox)
+        """Send what was queued; then look after the transfers with which something has happened."""
+        self._outbox.flush()
         while self._changed:
             changed, self._changed = self._changed, []
             for member in changed:
                 if member.attendant is not None:
                     member.attendant()
+            self._outbox.flush()
 
     def _wake(self, member: Member) -> None:
         """Have a transfer looked after: by its task, or by `flush`."""
-        if member.attendant is None:
-            member.wake()
-        else:
-            self._changed.append(member)
+        member.wake() if member.attendant is None else self._changed.append(member)
 
-    def _send(self, transmits: list[Transmit]) -> None:
-        unsent = self.endpoint.send(transmits)
-        if unsent is None:
-            return
-        if unsent.blocked:
-            self._backlog = unsent.blocked + self._backlog
-            self._backlogged.set()
-        for peer, reason in unsent.failed:
-            member = self.members.get(peer)
-            if member is not None:
-                self._handle(member, _FAULTS.get(reason, _BROKEN))
-        self.flush()
+    def _send_failed(self, peer: bytes, reason: int) -> None:
+        member = self.members.get(peer)
+        if member is not None:
+            self._handle(member, _FAULTS.get(reason, _BROKEN))
 
 
 _BROKEN = ContentFailed(ErrorCode.NOT_DEFINED, "internal error")

@@ -60,7 +60,7 @@ class Exchanges:
         tuning: Tuning | None = None,
     ) -> None:
         self._network = network
-        self._tuning = tuning
+        self.tuning = tuning
         self._nursery = nursery
         self._observers = observers
         self._tid = tid
@@ -125,7 +125,7 @@ class Exchanges:
                 raise
             # An address that we cannot bind to, as with a transparent proxy: any will have to do.
             endpoint = self._network.open(family, None, self._port_range)
-        exchange = Exchange(endpoint, self._observers, tuning=self._tuning)
+        exchange = Exchange(endpoint, self._observers, tuning=self.tuning)
         self._nursery.start_soon(exchange.run)
         return exchange
 

@@ -61,7 +61,8 @@ class Readings:
     def begin(self, admitted: Admitted, recent: Recent | None = None) -> bool:
         """Serve a request, or refuse it, if that takes no waiting; say whether it was so.
 
-        `recent` holds what others of the same batch have asked for.  The first packet waits for the exchange's next `flush`.  Raises nothing.
+        `recent` holds what others of the same batch have asked for.  The first packet waits for the
+        exchange's next `flush`.  Raises nothing.
         """
         request = admitted.request
         if self.nursery is None or not isinstance(request, ReadRequest):
@@ -72,16 +73,15 @@ class Readings:
             source = self.store.open_now(request.filename, netascii=netascii, recent=recent)
         except ContentError as error:
             return self._refuse(admitted, report, error)
-        except Exception:  # noqa: BLE001 - one request's trouble is not the server's
+        except Exception as error:  # noqa: BLE001 - one request's trouble is not the server's
             self.observers.emit(InternalError("transfer", traceback.format_exc()))
-            return self._refuse(
-                admitted, report, ContentError(ErrorCode.NOT_DEFINED, BROKEN.message)
-            )
+            bug = ContentError(ErrorCode.NOT_DEFINED, BROKEN.message, repr(error))
+            return self._refuse(admitted, report, bug)
         if source is None:
             return False
         try:
             exchange = self.exchanges.borrow(admitted)
-        except OSError:  # no descriptors: a matter for who may wait and explain
+        except Exception:  # noqa: BLE001 - no descriptors, or a bug: a task meets it again, and explains
             source.close()
             return False
         reading = Reading(self, admitted, exchange, source, report)
@@ -105,7 +105,7 @@ class Readings:
     def _refuse(self, admitted: Admitted, report: Report, error: ContentError) -> bool:
         try:
             exchange = self.exchanges.borrow(admitted)
-        except OSError:
+        except Exception:  # noqa: BLE001 - as in `begin`
             return False
         packet = encode_error(error.code, error.message)
         exchange.queue_packet(admitted.peer, packet, admitted.local)
@@ -188,6 +188,8 @@ class Reading:
                     await load(self._all.store, self._exchange, member, self._source)
                 else:
                     await member.changed()
+            if member.broken:  # while content was loaded
+                self._end_broken(member)
         except ContentError:  # the machine is broken
             self._end_broken(member)
         except Exception as error:  # noqa: BLE001 - as in `begin`
@@ -215,14 +217,19 @@ class Reading:
         self._exchange.flush()
 
     def _end(self, outcome: Outcome, detail: str) -> None:
-        """Clean up and report.  Idempotent."""
+        """Clean up and report.  Idempotent.  Raises nothing: who calls it serves others, too."""
         readings, admitted, member = self._all, self._admitted, self.member
         if not readings.ended(self):
             return
-        if member is not None:
-            member.attendant = None
-            leave(self._exchange, member)
-        self._source.close()
+        try:
+            try:
+                if member is not None:
+                    member.attendant = None
+                    leave(self._exchange, member)
+            finally:
+                self._source.close()
+        except Exception:  # noqa: BLE001 - as in `begin`
+            readings.observers.emit(InternalError("transfer", traceback.format_exc()))
         readings.exchanges.give_back(self._exchange)
         readings.registry.remove(admitted)
         self._report.finish(outcome, detail)

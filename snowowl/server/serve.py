@@ -44,7 +44,7 @@ from snowowl.server.policies import Policies
 from snowowl.server.readings import Readings
 from snowowl.server.registry import Admitted, Registry
 from snowowl.server.transfers import Service
-from snowowl.server.tuning import Tuning, tuning_of
+from snowowl.server.tuning import tuning_of
 
 BATCHES_QUEUED_MAX = 256
 """Batches of admitted requests between acceptors and dispatch; more are dropped and counted."""
@@ -102,9 +102,7 @@ async def serve(
                         async with trio.open_nursery() as accepting:
                             for acceptor in acceptors:
                                 if config.server.tid == "listen":
-                                    _share_endpoint(
-                                        acceptor, exchanges, told, pumps, tuning_of(config)
-                                    )
+                                    _share_endpoint(acceptor, exchanges, told, pumps)
                                 else:
                                     accepting.start_soon(acceptor.run)
                             _tell_datapath(network, told)
@@ -178,14 +176,10 @@ async def _dispatch(
 
 
 def _share_endpoint(
-    acceptor: Acceptor,
-    exchanges: Exchanges,
-    observers: Observers,
-    pumps: trio.Nursery,
-    tuning: Tuning,
+    acceptor: Acceptor, exchanges: Exchanges, observers: Observers, pumps: trio.Nursery
 ) -> None:
     """Run transfers over the listening endpoint itself (`tid = "listen"`)."""
-    exchange = Exchange(acceptor.endpoint, observers, acceptor.accept, tuning)
+    exchange = Exchange(acceptor.endpoint, observers, acceptor.accept, exchanges.tuning)
     exchanges.add_listening(acceptor.endpoint, exchange)
     pumps.start_soon(exchange.run)
 

@@ -25,7 +25,8 @@ from snowowl.protocol.events import DatagramsReceived, Event
 from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.read import ReadTransfer
-from snowowl.server.exchange import STALE_ALARMS_MAX, Exchange
+from snowowl.server.alarms import STALE_MAX
+from snowowl.server.exchange import Exchange
 from snowowl.server.member import Member
 from snowowl.testing.link import Datagram
 from snowowl.testing.simnetwork import SimNetwork, socket_address
@@ -283,11 +284,11 @@ async def test_a_deadline_that_moves_is_looked_at_once(clock: MockClock) -> None
         for seconds in (100.0, 50.0, 3.0):
             each.transfer.deadline = trio.current_time() + seconds
             exchange.deliver(each, DatagramsReceived(b"", 1, trio.current_time()))
-        assert len(exchange._heap) <= 4
+        assert len(exchange._alarms._heap) <= 4
         await trio.sleep(3.5)
         assert len(network.datagrams) == 2
         await trio.sleep(1000)
-        assert len(exchange._heap) <= 2
+        assert len(exchange._alarms._heap) <= 2
 
 
 async def test_who_is_suspended_sends_nothing_until_it_is_resumed(clock: MockClock) -> None:
@@ -313,7 +314,7 @@ async def test_who_has_left_is_forgotten(clock: MockClock) -> None:
         await trio.sleep(20)
         assert len(network.datagrams) == 1
         assert each.alarm == math.inf
-        assert not exchange._heap
+        assert not exchange._alarms._heap
 
 
 async def test_clients_that_break_off_leave_nothing_in_memory(clock: MockClock) -> None:
@@ -322,12 +323,12 @@ async def test_clients_that_break_off_leave_nothing_in_memory(clock: MockClock) 
     async with running(network) as exchange:
         patient = member(peer=socket_address("192.0.2.9", 1), timeout=255)
         exchange.join(patient)
-        for _ in range(5 * STALE_ALARMS_MAX):
+        for _ in range(5 * STALE_MAX):
             each = member(timeout=255)
             exchange.join(each)
             exchange.deliver(each, DatagramsReceived(error(0), 5, trio.current_time()))
             assert each.transfer.finished
-        assert len(exchange._heap) <= STALE_ALARMS_MAX + 2
+        assert len(exchange._alarms._heap) <= STALE_MAX + 2
         sent = len(network.datagrams)
         await trio.sleep(256)
         assert [datagram.target[3] for datagram in network.datagrams[sent:]] == [1]

@@ -1,0 +1,63 @@
+"""What an exchange wants sent: collected, sent in one call, and kept in order while that is blocked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from snowowl.datagram.interface import Endpoint, Transmit
+
+Failed = Callable[[bytes, int], None]
+"""Told (peer, errno) of what can never be sent."""
+
+
+class Outbox:
+    """The sending side of one endpoint."""
+
+    def __init__(self, endpoint: Endpoint, failed: Failed) -> None:
+        self.queue: list[Transmit] = []
+        """What the next `flush` sends."""
+        self._endpoint = endpoint
+        self._failed = failed
+        self._backlog: list[Transmit] = []
+        self._backlogged = trio.Event()
+        self._emptied = trio.Event()
+
+    def flush(self) -> None:
+        """Send what was queued.  What the socket does not take waits for it in order."""
+        while self.queue:
+            queue, self.queue = self.queue, []
+            if self._backlog:
+                self._backlog += queue
+            else:
+                self._send(queue)
+
+    async def wait_sent(self) -> None:
+        """Wait until nothing is left over; no checkpoint if nothing is."""
+        while self._backlog:
+            await self._emptied.wait()
+
+    async def run(self) -> None:
+        """Send what was left over whenever the socket takes it, until cancelled."""
+        while True:
+            await self._backlogged.wait()
+            while self._backlog:
+                # A task that is about to run does not hear that the endpoint was closed.
+                await trio.lowlevel.checkpoint_if_cancelled()
+                await self._endpoint.wait_writable()
+                backlog, self._backlog = self._backlog, []
+                self._send(backlog)
+            self._backlogged = trio.Event()
+            emptied, self._emptied = self._emptied, trio.Event()
+            emptied.set()
+
+    def _send(self, transmits: list[Transmit]) -> None:
+        unsent = self._endpoint.send(transmits)
+        if unsent is None:
+            return
+        if unsent.blocked:
+            self._backlog = unsent.blocked + self._backlog
+            self._backlogged.set()
+        for peer, reason in unsent.failed:
+            self._failed(peer, reason)
