@@ -7,7 +7,7 @@ the sink is as it was before the call or as it is after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -22,6 +22,11 @@ HIGH_WATER: Final = 1 << 20
 """Octets in memory at which an upload must stop acknowledging: one thread hop (about 60 us) then
 writes so much that it costs nothing beside the writing, and 1000 uploads that stall on a disk hold
 1 GiB, not more."""
+
+PIECES_MAX: Final = 1024
+"""Pieces in memory before they are made one.  With a blksize of 8, and a datagram a call, each has
+49 octets of Python to its 8 of the file, and an upload could hold six times what `HIGH_WATER`
+says; so at most 48 KiB are added to it.  512 KiB in blocks of 512 octets are not made one."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -49,7 +54,8 @@ class Sink:
         self._overwrite = overwrite
         self._size_max = size_max
         self._label = label
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []
+        self._stored = 0  # octets in the pieces
         self._writing = 0  # octets that a thread is writing
         self._lock = trio.Lock()  # of the temporary file: one thread at a time
         self._failure: ContentError | None = None
@@ -59,12 +65,12 @@ class Sink:
     @property
     def pending(self) -> int:
         """Octets of the file in memory that are not written yet."""
-        return len(self._buffer) + self._writing
+        return self._stored + self._writing
 
     @property
     def full(self) -> bool:
         """Whether to stop acknowledging until a flush has made room."""
-        return len(self._buffer) + self._writing >= HIGH_WATER
+        return self._stored + self._writing >= HIGH_WATER
 
     def store(self, data: Buffer, stride: int, count: int) -> None:
         """Copy the payload of `count` DATA datagrams that lie `stride` octets apart in `data`.
@@ -74,21 +80,32 @@ class Sink:
         """
         if self._failure is not None:
             raise self._failure
-        view = memoryview(data)
-        payload = b"".join(
-            [
-                view[start + HEADER_SIZE : start + stride]
-                for start in range(0, stride * count, stride)
-            ]
+        # The only copy.  The thread hands the pieces to the kernel as they are: to collect them in
+        # one buffer took 0.06 us more a block in windows, and 0.7 us more in lock-step.
+        payload = (
+            bytes(data[HEADER_SIZE:stride])
+            if count == 1
+            else b"".join(
+                [
+                    data[start + HEADER_SIZE : start + stride]
+                    for start in range(0, stride * count, stride)
+                ]
+            )
         )
-        if self.octets + len(payload) > self._size_max:
+        octets = self.octets + len(payload)
+        if octets > self._size_max:
             raise ContentError(
                 ErrorCode.DISK_FULL,
                 "disk full or allocation exceeded",
                 f"{self._label}: more than {self._size_max} octets",
             )
-        self.octets += len(payload)
-        self._buffer += payload if self._decoder is None else self._decoder.decode(payload)
+        self.octets = octets
+        if self._decoder is not None:
+            payload = self._decoder.decode(payload)
+        self._stored += len(payload)
+        self._pieces.append(payload)
+        if len(self._pieces) >= PIECES_MAX:
+            self._pieces = [b"".join(self._pieces)]
 
     async def flush(self) -> None:
         """Write what is pending.  Raises ContentError, then and from then on.
@@ -97,7 +114,7 @@ class Sink:
         """
         async with self._lock:
             self._raise_if_over()
-            if self._buffer:
+            if self._pieces:
                 await self._write(self._temporary.write)
 
     async def commit(self) -> None:
@@ -112,18 +129,25 @@ class Sink:
                 return
             self._raise_if_over()
             if self._decoder is not None:
-                self._buffer += self._decoder.finish()
+                rest = self._decoder.finish()
+                self._stored += len(rest)
+                self._pieces.append(rest)
             await self._write(self._finish)
             self._committed = True
 
     async def discard(self) -> None:
-        """Leave no trace of an upload that is not committed.  Idempotent; not to be cancelled."""
+        """Let go of everything; an upload that is not committed leaves no trace.
+
+        After `commit` it frees the file that was replaced, which can take long: answer the client
+        first.  Idempotent; not to be cancelled.
+        """
         with trio.CancelScope(shield=True):
             async with self._lock:
-                if self._committed or self._discarded:
+                if not self._committed:
+                    self._discarded = True
+                    self._pieces, self._stored = [], 0
+                if not self._temporary.is_open:
                     return
-                self._discarded = True
-                self._buffer = bytearray()
                 # Also the closing of a file may take long: its blocks are freed.
                 try:
                     await trio.to_thread.run_sync(
@@ -150,16 +174,17 @@ class Sink:
         if self._discarded:
             raise ContentError(ErrorCode.NOT_DEFINED, "upload was given up", self._label)
 
-    async def _write(self, function: Callable[[memoryview], None]) -> None:
+    async def _write(self, function: Callable[[Sequence[bytes]], None]) -> None:
         """Have a thread do this with what is pending.  Raises ContentError."""
-        buffer, self._buffer = self._buffer, bytearray()
-        self._writing = len(buffer)
+        pieces, self._pieces = self._pieces, []
+        self._writing, self._stored = self._stored, 0
         try:
             await trio.to_thread.run_sync(
-                function, memoryview(buffer), abandon_on_cancel=False, limiter=self._limiter
+                function, pieces, abandon_on_cancel=False, limiter=self._limiter
             )
         except trio.Cancelled:  # only while waiting for the limiter: nothing was written
-            self._buffer = buffer + self._buffer
+            self._pieces = pieces + self._pieces
+            self._stored += self._writing
             raise
         except OSError as error:
             self._failure = from_os_error(error, self._label)
@@ -167,7 +192,8 @@ class Sink:
         finally:
             self._writing = 0
 
-    def _finish(self, octets: memoryview) -> None:
-        self._temporary.write(octets)
+    def _finish(self, pieces: Sequence[bytes]) -> None:
+        self._temporary.write(pieces)
         self._temporary.publish(overwrite=self._overwrite)
-        self._temporary.close()
+        if not self._temporary.holds_replaced:
+            self._temporary.close()

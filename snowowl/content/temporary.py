@@ -18,6 +18,7 @@ import errno
 import os
 import secrets
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -50,6 +51,45 @@ _CANNOT_OPEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EMFILE, errno.
 
 _RENAME_NOREPLACE: Final = 1  # include/uapi/linux/fs.h
 
+WRITEBACK_SIZE: Final = 4 << 20
+"""Octets whose writeback is started at once.  An upload at 180 MB/s to ext4 on a fast disk then has
+1 ms of `fsync` left at its end, whatever its size; without, 27 ms for 64 MiB, 85 ms for 256 MiB."""
+
+UNSYNCED_MAX: Final = 16 << 20
+"""Octets on their way to the disk before writing waits for it, so that a slow disk slows the upload
+down as it goes.  Else the client hears nothing while the last `fsync` catches up, and may give up:
+on a disk of 100 MB/s it took 2.7 s for 256 MiB, 1.3 s with writeback alone, and 0.2 s so."""
+
+HELD_SIZE: Final = 1 << 20
+"""Octets of a file that is replaced from which on it is freed later.  The kernel takes 0.2 ms a MiB
+for that, in the rename: 55 ms for 256 MiB, with the client waiting for its last ACK."""
+
+_IOV_MAX: Final = 1024  # of Linux, the BSDs and macOS; POSIX only promises 16
+
+_WAIT: Final = 1  # SYNC_FILE_RANGE_WAIT_BEFORE, include/uapi/linux/fs.h
+_START: Final = 2  # SYNC_FILE_RANGE_WRITE
+
+_CANNOT_START: Final = frozenset(
+    # ENOSYS and EPERM: sandboxes; the others: files that have no page cache.
+    {errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP}
+)
+
+_CANNOT_WAIT: Final = frozenset({errno.ENOSYS})
+"""gVisor, which can start it.  Anything else may be what became of an earlier write."""
+
+
+def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    """Return sync_file_range(2), which no Python has, or None where there is none."""
+    if sys.platform != "linux":  # pragma: no cover - only Linux is tested
+        return None
+    function = getattr(ctypes.CDLL(None, use_errno=True), "sync_file_range", None)
+    if function is not None:  # pragma: no branch - glibc and musl have it
+        function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return function
+
+
+_sync_file_range = _find_sync_file_range()
+
 
 class Temporary:
     """A file in `directory` that is to become `name` there.  Owns the directory.
@@ -70,16 +110,32 @@ class Temporary:
             self._hidden = hidden
         self._fd = fd
         self._open = True
+        self._size = 0
+        self._behind: int | None = None if _sync_file_range is None else 0
+        """Where writeback has got to, if it can be started."""
+        self._replaced = -1
 
     @property
     def kind(self) -> Literal["anonymous", "named"]:
         """Which kind it came to be."""
         return "anonymous" if self._hidden is None else "named"
 
-    def write(self, octets: memoryview) -> None:
-        """Append all of the octets."""
-        while octets:
-            octets = octets[os.write(self._fd, octets) :]
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything left to close."""
+        return self._open
+
+    @property
+    def holds_replaced(self) -> bool:
+        """Whether closing it will take time, as it frees a large file that it has replaced."""
+        return self._replaced >= 0
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Append all of the pieces, and have the disk begin with what there is enough of."""
+        for start in range(0, len(pieces), _IOV_MAX):
+            self._append(pieces[start : start + _IOV_MAX])
+        while self._behind is not None and self._size - self._behind >= WRITEBACK_SIZE:
+            self._write_back(self._behind)
 
     def publish(self, *, overwrite: bool) -> None:
         """Make the file durable and give it its final name, in one step.
@@ -107,6 +163,37 @@ class Temporary:
             with contextlib.suppress(OSError):  # there is nobody who could do more about it
                 os.unlink(self._hidden, dir_fd=self._directory.fd)
         self._directory.close()
+        if self._replaced >= 0:
+            os.close(self._replaced)
+
+    def _append(self, pieces: Sequence[bytes]) -> None:
+        size = sum(map(len, pieces))
+        written = os.writev(self._fd, pieces) if hasattr(os, "writev") else 0
+        if written < size:  # a full disk, or a limit: the next write tells which
+            rest = memoryview(b"".join(pieces))[written:]
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        self._size += size
+
+    def _write_back(self, offset: int) -> None:
+        """Start writing out the octets from here on, and wait for those of some time ago.
+
+        Raises OSError if an earlier write failed on its way to the disk: the kernel tells that
+        once, so `fsync` would not tell it again.
+        """
+        assert _sync_file_range is not None
+        self._behind = offset + WRITEBACK_SIZE
+        settled = self._behind - UNSYNCED_MAX
+        harmless = _CANNOT_START
+        failed = _sync_file_range(self._fd, offset, WRITEBACK_SIZE, _START)
+        if not failed and settled >= 0:
+            harmless = _CANNOT_WAIT
+            failed = _sync_file_range(self._fd, settled, WRITEBACK_SIZE, _WAIT)
+        if failed:
+            number = ctypes.get_errno()
+            if number not in harmless:
+                raise os_error(number)
+            self._behind = None
 
     def _open_anonymous(self, *, required: bool) -> int:
         # Without /proc the file could be written, but never published; and only relative to a
@@ -160,8 +247,20 @@ class Temporary:
 
     def _replace(self, hidden: bytes) -> None:
         fd = self._directory.fd
+        self._hold_target()
         os.replace(hidden, self._target, src_dir_fd=fd, dst_dir_fd=fd)
         self._hidden = None
+
+    def _hold_target(self) -> None:
+        """Keep a large file that is about to be replaced, so that it is `close` that frees it."""
+        fd = self._directory.fd
+        if fd is None or not hasattr(os, "O_PATH"):
+            return
+        with contextlib.suppress(OSError):  # there may be none; the rename tells what matters
+            status = os.stat(self._target, dir_fd=fd, follow_symlinks=False)
+            if status.st_size >= HELD_SIZE:
+                flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._replaced = os.open(self._target, flags, dir_fd=fd)
 
     def _link(self, hidden: bytes) -> None:
         """Name the file without overwriting: a link fails if the target exists."""

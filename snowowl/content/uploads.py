@@ -58,6 +58,8 @@ def begin(
     """
     directory = root.open_parent(parts)
     begun = False
+    # The file is made now, though nobody may ever send its first block: nothing but making it tells
+    # all that can be wrong (permissions, a read-only disk, no inode left) before the client sends.
     try:
         _refuse_target(directory, parts[-1], policy)
         _refuse_size(directory, policy, tsize)
@@ -87,6 +89,9 @@ def _refuse_target(directory: Directory, name: bytes, policy: WritePolicy) -> No
 
 
 def _refuse_size(directory: Directory, policy: WritePolicy, tsize: int | None) -> None:
+    # Only looked at, not taken by fallocate: a forged request would fill the disk with one datagram
+    # until its transfer timed out.  It gains next to nothing: written as the file grows, 1 GiB
+    # comes to 3 extents on ext4, and the CPU that it saves is too little to measure.
     if tsize is None:
         return
     limit, reason = policy.size_max, "write.size_max"

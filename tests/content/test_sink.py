@@ -5,7 +5,8 @@ import os
 import resource
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from snowowl.content.beneath import Directory
 from snowowl.content.errors import ContentError
 from snowowl.content.sink import HIGH_WATER, Sink
-from snowowl.content.temporary import Kind, Temporary
+from snowowl.content.temporary import HELD_SIZE, Kind, Temporary
 from snowowl.wire import netascii
 from snowowl.wire.codec import encode_data_header
 from snowowl.wire.constants import ErrorCode
@@ -82,6 +83,7 @@ async def test_an_upload_is_whole(tmp_path: Path, kind: Kind) -> None:
         assert not sink.full
         await sink.flush()
         assert sink.pending == 0
+        await sink.flush()
         sink.store(*datagrams(b"the end", 512))
         assert not (tmp_path / "target").exists()
         await sink.commit()
@@ -145,16 +147,55 @@ async def test_memory_is_bounded_by_the_high_water(tmp_path: Path) -> None:
         assert sink.pending == 0
 
 
+async def test_small_blocks_take_little_more_memory_than_their_octets(tmp_path: Path) -> None:
+    octets = os.urandom(100_000)
+    data = [datagrams(octets[start : start + 8], 9) for start in range(0, len(octets), 8)]
+    async with new_sink(tmp_path) as sink:
+        tracemalloc.start()
+        try:
+            for datagram in data:
+                sink.store(*datagram)
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert taken < 2 * len(octets)
+        await sink.commit()
+    assert (tmp_path / "target").read_bytes() == octets
+
+
+@pytest.mark.parametrize("large", [True, False])
+async def test_a_large_file_that_was_replaced_is_freed_after_the_commit(
+    tmp_path: Path, kind: Kind, large: bool
+) -> None:
+    target = tmp_path / "target"
+    target.touch()
+    os.truncate(target, HELD_SIZE - (not large))
+
+    def is_held() -> bool:
+        fds = [fd for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()]
+        return f"{target} (deleted)" in [str(fd.readlink()) for fd in fds]
+
+    async with new_sink(tmp_path, kind=kind, overwrite=True) as sink:
+        sink.store(*datagrams(b"new", 512))
+        await sink.commit()
+        assert target.read_bytes() == b"new"
+        assert is_held() == large
+        await sink.discard()
+        assert not is_held()
+        await sink.discard()
+    assert names(tmp_path) == ["target"]
+
+
 async def test_what_comes_during_a_flush_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real_write = Temporary.write
     began, go_on = threading.Event(), threading.Event()
 
-    def slow_write(temporary: Temporary, octets: memoryview) -> None:
+    def slow_write(temporary: Temporary, pieces: Sequence[bytes]) -> None:
         began.set()
         assert go_on.wait(10)
-        real_write(temporary, octets)
+        real_write(temporary, pieces)
 
     monkeypatch.setattr(Temporary, "write", slow_write)
     async with new_sink(tmp_path) as sink:
@@ -205,13 +246,13 @@ async def test_discarding_is_not_cancelled(tmp_path: Path, kind: Kind) -> None:
 async def test_a_failed_write_is_told_from_then_on(
     tmp_path: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(fd: int, octets: memoryview) -> int:
+    def full(fd: int, pieces: list[bytes]) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     async with new_sink(tmp_path, kind=kind) as sink:
         sink.store(*datagrams(bytes(2000), 512))
         with monkeypatch.context() as patched:
-            patched.setattr("os.write", full)
+            patched.setattr("os.writev", full)
             with pytest.raises(ContentError) as caught:
                 await sink.flush()
         assert caught.value.code is ErrorCode.DISK_FULL

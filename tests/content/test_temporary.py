@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from snowowl.content.beneath import Directory
-from snowowl.content.temporary import Kind, Temporary
+from snowowl.content.temporary import HELD_SIZE, Kind, Temporary, _sync_file_range
 
 KINDS: list[Kind] = ["anonymous", "named"]
 
@@ -46,9 +46,9 @@ def names(directory: Path) -> list[str]:
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, make: Maker) -> None:
     temporary = make(b"target")
-    temporary.write(memoryview(b"first "))
+    temporary.write([b"first "])
     assert not (tmp_path / "target").exists()
-    temporary.write(memoryview(b"second"))
+    temporary.write([b"second"])
     assert not (tmp_path / "target").exists()
     temporary.publish(overwrite=False)
     temporary.close()
@@ -68,7 +68,7 @@ def test_the_mode_is_that_of_a_boot_file(tmp_path: Path, make: Maker) -> None:
 
 def test_an_anonymous_file_is_never_seen(tmp_path: Path, make: Maker) -> None:
     temporary = make(b"target")
-    temporary.write(memoryview(b"octets"))
+    temporary.write([b"octets"])
     if temporary.kind == "anonymous":
         assert names(tmp_path) == []
     else:
@@ -79,7 +79,7 @@ def test_an_anonymous_file_is_never_seen(tmp_path: Path, make: Maker) -> None:
 
 def test_what_exists_is_not_overwritten_by_accident(tmp_path: Path, make: Maker) -> None:
     temporary = make(b"target")
-    temporary.write(memoryview(b"new"))
+    temporary.write([b"new"])
     (tmp_path / "target").write_bytes(b"old")  # since the policy looked
     with pytest.raises(FileExistsError):
         temporary.publish(overwrite=False)
@@ -91,7 +91,7 @@ def test_what_exists_is_not_overwritten_by_accident(tmp_path: Path, make: Maker)
 def test_what_exists_is_replaced_on_purpose(tmp_path: Path, make: Maker) -> None:
     (tmp_path / "target").write_bytes(b"old")
     temporary = make(b"target")
-    temporary.write(memoryview(b"new"))
+    temporary.write([b"new"])
     with (tmp_path / "target").open("rb") as reader:
         temporary.publish(overwrite=True)
         temporary.close()
@@ -104,7 +104,7 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path: Path, make: Maker)
     (tmp_path / "elsewhere").write_bytes(b"old")
     (tmp_path / "target").symlink_to("elsewhere")
     temporary = make(b"target")
-    temporary.write(memoryview(b"new"))
+    temporary.write([b"new"])
     temporary.publish(overwrite=True)
     assert not (tmp_path / "target").is_symlink()
     assert (tmp_path / "target").read_bytes() == b"new"
@@ -122,7 +122,7 @@ def test_a_directory_is_not_replaced(tmp_path: Path, make: Maker) -> None:
 
 def test_what_is_not_published_leaves_nothing(tmp_path: Path, make: Maker) -> None:
     temporary = make(b"target")
-    temporary.write(memoryview(b"octets"))
+    temporary.write([b"octets"])
     temporary.close()
     temporary.close()
     assert names(tmp_path) == []
@@ -138,12 +138,160 @@ def test_a_temporary_name_that_somebody_removed_is_no_matter(tmp_path: Path, mak
 def test_short_writes_are_gone_on_with(
     tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_write = os.write
+    real_write, real_writev = os.write, os.writev
     monkeypatch.setattr("os.write", lambda fd, octets: real_write(fd, octets[:3]))
+    monkeypatch.setattr("os.writev", lambda fd, pieces: real_writev(fd, [*pieces[:1], b"2"]))
     temporary = make(b"target")
-    temporary.write(memoryview(b"0123456789"))
+    temporary.write([b"01", b"234", b"5678", b"9"])
     temporary.publish(overwrite=False)
     assert (tmp_path / "target").read_bytes() == b"0123456789"
+
+
+def test_pieces_are_written_in_order_however_many_they_are(
+    tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = [b"%d " % number for number in range(5000)]  # more than one writev takes
+    temporary = make(b"target")
+    temporary.write(pieces)
+    with monkeypatch.context() as patched:
+        patched.delattr("os.writev")  # as on Windows
+        temporary.write([])
+        temporary.write(pieces)
+    temporary.publish(overwrite=False)
+    assert (tmp_path / "target").read_bytes() == 2 * b"".join(pieces)
+
+
+class Writeback:
+    """In the place of sync_file_range: notes what is asked, and answers with an errno."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.started: list[tuple[int, int]] = []
+        self.awaited: list[tuple[int, int]] = []
+        self.start_answer = self.wait_answer = 0
+        self._number = 0
+        monkeypatch.setattr("snowowl.content.temporary.WRITEBACK_SIZE", 100)
+        monkeypatch.setattr("snowowl.content.temporary.UNSYNCED_MAX", 250)
+        monkeypatch.setattr("snowowl.content.temporary._sync_file_range", self)
+        monkeypatch.setattr("ctypes.get_errno", lambda: self._number)
+
+    def __call__(self, fd: int, offset: int, size: int, flags: int) -> int:
+        calls, self._number = {
+            2: (self.started, self.start_answer),  # SYNC_FILE_RANGE_WRITE
+            1: (self.awaited, self.wait_answer),  # SYNC_FILE_RANGE_WAIT_BEFORE
+        }[flags]
+        assert os.fstat(fd).st_size >= offset + size
+        calls.append((offset, size))
+        return -1 if self._number else 0
+
+
+def test_writeback_begins_as_the_file_grows_and_falls_behind_by_so_much_only(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writeback = Writeback(monkeypatch)
+    temporary = make(b"target")
+    temporary.write([bytes(99)])
+    assert writeback.started == []
+    temporary.write([bytes(121)])
+    assert writeback.started == [(0, 100), (100, 100)]
+    assert writeback.awaited == []
+    temporary.write([bytes(80)])
+    assert writeback.started == [(0, 100), (100, 100), (200, 100)]
+    assert writeback.awaited == [(50, 100)]
+    temporary.write([bytes(200)])
+    assert writeback.awaited == [(50, 100), (150, 100), (250, 100)]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.ESPIPE])
+def test_where_writeback_cannot_be_started_it_is_left_to_the_kernel(
+    tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    writeback = Writeback(monkeypatch)
+    writeback.start_answer = number
+    temporary = make(b"target")
+    for _ in range(5):
+        temporary.write([bytes(100)])
+    assert writeback.started == [(0, 100)]  # once is enough
+    temporary.publish(overwrite=False)
+    assert (tmp_path / "target").read_bytes() == bytes(500)
+
+
+def test_where_writeback_cannot_be_awaited_it_is_left_to_the_kernel(
+    tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writeback = Writeback(monkeypatch)
+    writeback.wait_answer = errno.ENOSYS
+    temporary = make(b"target")
+    temporary.write([bytes(500)])
+    assert len(writeback.awaited) == 1
+    temporary.publish(overwrite=False)
+    assert (tmp_path / "target").read_bytes() == bytes(500)
+
+
+@pytest.mark.parametrize(
+    ("start_answer", "wait_answer"), [(errno.ENOSPC, 0), (0, errno.EIO), (0, errno.EPERM)]
+)
+def test_what_writeback_tells_of_lost_octets_is_not_swallowed(
+    tmp_path: Path,
+    make: Maker,
+    monkeypatch: pytest.MonkeyPatch,
+    start_answer: int,
+    wait_answer: int,
+) -> None:
+    writeback = Writeback(monkeypatch)
+    writeback.start_answer, writeback.wait_answer = start_answer, wait_answer
+    temporary = make(b"target")
+    with pytest.raises(OSError, match=os.strerror(start_answer or wait_answer)):
+        temporary.write([bytes(500)])
+    temporary.close()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_the_kernel_understands_what_it_is_asked(
+    tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch, found: bool
+) -> None:
+    answers: list[int] = []
+
+    def ask(fd: int, offset: int, size: int, flags: int) -> int:
+        assert _sync_file_range is not None
+        answers.append(_sync_file_range(fd, offset, size, flags))
+        return answers[-1]
+
+    monkeypatch.setattr("snowowl.content.temporary._sync_file_range", ask if found else None)
+    monkeypatch.setattr("snowowl.content.temporary.WRITEBACK_SIZE", 4096)
+    monkeypatch.setattr("snowowl.content.temporary.UNSYNCED_MAX", 8192)
+    octets = os.urandom(100_000)
+    temporary = make(b"target")
+    temporary.write([octets])
+    temporary.publish(overwrite=False)
+    assert (tmp_path / "target").read_bytes() == octets
+    if found:
+        assert answers == [0] * 47  # 24 that start it, and 23 that wait
+
+
+def held_open(path: Path) -> list[str]:
+    """Return the descriptors of this process for a file that has lost this name."""
+    gone = f"{path} (deleted)"
+    fds = Path("/proc/self/fd")
+    return [fd.name for fd in fds.iterdir() if fd.is_symlink() and str(fd.readlink()) == gone]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("large", [True, False])
+def test_a_large_file_that_was_replaced_is_freed_at_the_end(
+    tmp_path: Path, kind: Kind, large: bool
+) -> None:
+    target = tmp_path / "target"
+    target.touch()
+    os.truncate(target, HELD_SIZE - (not large))
+    temporary = Temporary(Directory(os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)), b"target", kind)
+    temporary.write([b"new"])
+    temporary.publish(overwrite=True)
+    assert target.read_bytes() == b"new"
+    assert temporary.holds_replaced == bool(held_open(target)) == large
+    temporary.close()
+    assert not held_open(target)
+    assert names(tmp_path) == ["target"]
 
 
 def test_the_octets_are_on_the_disk_before_the_name_and_the_name_before_the_end(
@@ -207,7 +355,7 @@ def test_a_drop_box_takes_uploads(
     fd = os.open(box, os.O_PATH | os.O_DIRECTORY)
     with unprivileged():
         temporary = Temporary(Directory(fd), b"target", kind)
-        temporary.write(memoryview(b"octets"))
+        temporary.write([b"octets"])
         temporary.publish(overwrite=False)
         temporary.close()
     box.chmod(0o755)
@@ -224,7 +372,7 @@ def test_file_systems_without_hard_links_do_not_overwrite_either(
     monkeypatch.setattr("os.link", no_links)
     directory = Directory(os.open(tmp_path, os.O_PATH | os.O_DIRECTORY))
     temporary = Temporary(directory, b"target", "named")
-    temporary.write(memoryview(b"new"))
+    temporary.write([b"new"])
     if exists:
         (tmp_path / "target").write_bytes(b"old")
         with pytest.raises(FileExistsError):
