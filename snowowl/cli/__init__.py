@@ -14,6 +14,7 @@ import click
 from snowowl import __version__
 
 _COMMANDS = {
+    "bench": "Load a TFTP server and check every octet.",
     "config": "Check, write and show configuration files.",
     "get": "Fetch a file from a TFTP server.",
     "put": "Send a file to a TFTP server.",
