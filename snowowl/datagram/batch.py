@@ -27,6 +27,9 @@ _REFUSED: Final = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE})
 """What a device without segmentation says, and one whose MTU is too small for a segment."""
 _NO_ROOM: Final = frozenset({errno.ENOBUFS, errno.ENOMEM})
 
+_PLAIN: Final = Limits(stride_max=0)
+"""A call for each datagram's octets, out of memory: what is never refused."""
+
 
 class BatchEndpoint(SocketEndpoint):
     """An `Endpoint` that receives and sends batches."""
@@ -42,7 +45,7 @@ class BatchEndpoint(SocketEndpoint):
         tells_local: bool = False,
         recvmmsg: bool = True,
         sendmmsg: bool = True,
-        zerocopy_min: int | None = None,
+        zerocopy: bool = False,
     ) -> None:
         super().__init__(sock, tells_local=tells_local)
         self._fd = sock.fileno()
@@ -53,59 +56,68 @@ class BatchEndpoint(SocketEndpoint):
         self._name_size = len(self._address)
         self._recvmmsg = recvmmsg
         self._sendmmsg = sendmmsg
-        self._zerocopy_min = zerocopy_min
-        self._second: Position = (0, 0)
-        """What comes after the first message of the last call."""
+        self._is_zerocopy = zerocopy
         self.zerocopy = ZeroCopy()
-        if zerocopy_min is not None:
-            self._errors.completed = self.zerocopy.completed
+        self._errors.completed = self.zerocopy.completed
 
     def receive(self) -> Sequence[Received]:
         """Return what has arrived, a batch at most; empty if nothing has."""
+        slots = self._slots
         if self._recvmmsg:
-            slots = self._slots
             count = self._calls.recvmmsg(self._fd, slots.prepare(), slots.count, _DONTWAIT)
         else:
             count = self._receive_one()
         if count <= 0:
-            if count not in (_BLOCKED, INTERRUPTED) and self._fd >= 0:
+            if count == _BLOCKED:
+                self._received_nothing()
+            elif count != INTERRUPTED and self._fd >= 0:
                 self._take_errors()
             return ()
-        batch = self._slots.take(count, self._name_size)
+        self._said_readable = False
+        batch = slots.take(count, self._name_size)
         self.counters.datagrams_received += count
+        if slots.joined:
+            self.counters.datagrams_received += slots.joined
+            slots.joined = 0
         return batch
 
     def send(self, transmits: Sequence[Transmit]) -> Unsent | None:
         """Send all, as many in a call as there is room for."""
         unsent: Unsent | None = None
         position: Position = (0, 0)
-        attempts = 0
+        limits = self._limits
+        attempts = refused = at_stake = 0
         while position[0] < len(transmits):
-            after, reason = self._send_some(transmits, position)
-            if after != position:
-                self.counters.datagrams_sent += _distance(transmits, position, after)
-                position, attempts = after, 0
-            if not reason or reason == errno.EINTR:
+            after, reason = self._send_some(transmits, position, limits)
+            if not reason:
+                if limits is _PLAIN:  # then it was the way that was refused
+                    self._lower(transmits[position[0]], refused)
+                position, limits, attempts, at_stake = after, self._limits, 0, 0
+                continue
+            if reason == errno.EINTR:
                 continue
             transmit, datagram = transmits[position[0]], position[1]
             if reason == errno.EAGAIN:
                 unsent = unsent or Unsent()
                 unsent.blocked = [transmit.rest(datagram), *transmits[position[0] + 1 :]]
+                self._sent_nothing()
                 break
             heard = self._take_errors()
-            if not heard and self._lower(transmit, datagram, reason):
-                continue  # at once, in a plainer way
+            at_stake = at_stake or self._messages.datagrams(1)
+            if not heard and limits is not _PLAIN and self._is_refused(transmit, datagram, reason):
+                limits, refused = _PLAIN, reason  # at once
+                continue
             attempts += 1
             if attempts < ATTEMPTS_MAX and (heard or reason not in NEVER_SENT):
                 continue
-            attempts = 0
             if reason in NEVER_SENT:
                 unsent = unsent or Unsent()
                 unsent.failed.append((transmit.peer, reason))
                 position = (position[0] + 1, 0)
             else:
-                self.counters.datagrams_lost += _distance(transmits, position, self._second)
-                position = self._second
+                self.counters.datagrams_lost += at_stake
+                position = _advance(transmits, position, at_stake)
+            limits, attempts, at_stake = self._limits, 0, 0
         return unsent
 
     def close(self) -> None:
@@ -121,99 +133,117 @@ class BatchEndpoint(SocketEndpoint):
         self._slots.set_length(0, size)
         return 1
 
-    def _send_some(self, transmits: Sequence[Transmit], position: Position) -> tuple[Position, int]:
-        """Make one call.  Return what comes after what went out, and an errno if nothing did."""
+    def _send_some(
+        self, transmits: Sequence[Transmit], begin: Position, limits: Limits
+    ) -> tuple[Position, int]:
+        """Make one call.  Return what comes after what went out, or an errno if nothing did."""
         messages = self._messages
         written = messages.fill(
-            transmits, position, self._name_size, self._limits, tells_source=self._tells_local
+            transmits, begin, self._name_size, limits, tells_source=self._tells_local
         )
-        self._second = written[1] if len(written) > 1 else messages.after
         if not written:
-            self._second = _next(transmits, position)
-            reason = self._send_file(transmits[position[0]], position[1])
-            return (position if reason else self._second), reason
-        if self._zerocopy_min is not None:
-            count = self._send_zerocopy(transmits, written, self._zerocopy_min)
+            return self._send_file(transmits, begin)
+        if self._is_zerocopy and limits is not _PLAIN:
+            count = self._send_zerocopy(transmits, begin, written)
         elif self._sendmmsg:
-            count = self._calls.sendmmsg(self._fd, messages.address, len(written), _DONTWAIT)
+            count = self._calls.sendmmsg(self._fd, messages.address, written, _DONTWAIT)
         else:
-            count = min(self._calls.sendmsg(self._fd, messages.address, _DONTWAIT), 1)
-            count = count or 1  # an empty datagram
-        if count == len(written):
+            size = self._calls.sendmsg(self._fd, messages.address, _DONTWAIT)
+            count = 1 if size >= 0 else size
+        if count <= 0:
+            return begin, -count or errno.EAGAIN
+        datagrams = messages.datagrams(count)
+        self.counters.datagrams_sent += datagrams
+        if count == written:
             return messages.after, 0
-        return (written[count], 0) if count > 0 else (position, -count)
+        # What stopped it has been told to nobody, and need not come again.
+        self._look_for_news()
+        return _advance(transmits, begin, datagrams), 0
 
-    def _send_file(self, transmit: Transmit, datagram: int) -> int:
-        """Send one datagram of a train by `sendfile`; return 0 or an errno."""
+    def _send_file(self, transmits: Sequence[Transmit], begin: Position) -> tuple[Position, int]:
+        """Send one datagram of a train by `sendfile`; return as `_send_some` does."""
+        transmit = transmits[begin[0]]
         assert isinstance(transmit, Train)
         assert transmit.body.file is not None
-        rest = transmit.rest(datagram)
-        header = rest.headers.view[rest.headers_at : rest.headers_at + rest.header_size]
-        size = min(rest.stride - rest.header_size, rest.size)
-        self.counters.sent_by_file += 1
-        return sendfile.send(
+        rest = transmit.rest(begin[1])
+        reason = sendfile.send(
             self._socket,
             self._name_of(rest.peer),
-            header,
+            rest.headers.view[rest.headers_at : rest.headers_at + rest.header_size],
             transmit.body.file.fileno(),
             rest.body_at,
-            size,
+            min(rest.stride - rest.header_size, rest.size),
+            self._ancillary(rest.source),
         )
+        self.counters.sent_by_file += 1
+        if reason:
+            if reason == errno.EAGAIN:
+                self._look_for_news()  # emptying the cork left some
+            return begin, reason
+        self.counters.datagrams_sent += 1
+        return _advance(transmits, begin, 1), 0
 
-    def _send_zerocopy(
-        self, transmits: Sequence[Transmit], written: list[Position], size_min: int
-    ) -> int:
-        """Send the first messages that are all large enough for it, or all are not."""
-        stops = [*written[1:], self._messages.after]
-        large = [
-            isinstance(transmit := transmits[begin[0]], Train)
-            and _distance(transmits, begin, stop) * transmit.stride >= size_min
-            for begin, stop in zip(written, stops, strict=True)
-        ]
-        count = large.index(not large[0]) if (not large[0]) in large else len(large)
-        address, call = self._messages.address, self._calls.sendmmsg
-        if not large[0]:
-            return call(self._fd, address, count, _DONTWAIT)
-        sent = call(self._fd, address, count, _DONTWAIT | cmsg.MSG_ZEROCOPY)
-        if -sent in _NO_ROOM:  # too many are under way, or too much memory is locked
-            self._errors.empty()
+    def _send_zerocopy(self, transmits: Sequence[Transmit], begin: Position, written: int) -> int:
+        """Send the first messages that are all to be copied, or all are not."""
+        messages, limits, position = self._messages, self._limits, begin
+        first: list[Transmit] = []
+        without_copy = False
+        for datagrams in messages.sizes(written):
+            transmit = transmits[position[0]]
+            differs = without_copy != (
+                isinstance(transmit, Train) and limits.without_copy(transmit, datagrams)
+            )
+            if differs:
+                if first:
+                    break
+                without_copy = True
+            first.append(transmit)
+            position = _advance(transmits, position, datagrams)
+        address, call = messages.address, self._calls.sendmmsg
+        if not without_copy:
+            return call(self._fd, address, len(first), _DONTWAIT)
+        sent = call(self._fd, address, len(first), _DONTWAIT | cmsg.MSG_ZEROCOPY)
+        if -sent in _NO_ROOM or sent == -errno.EMSGSIZE:
+            # Too many are under way, too much memory is locked, or it is in too many pieces.
+            self._look_for_news()
             self.counters.zerocopy_refused += 1
-            return call(self._fd, address, count, _DONTWAIT)
-        for index, _ in written[: max(sent, 0)]:
-            transmit = transmits[index]
+            return call(self._fd, address, len(first), _DONTWAIT)
+        for transmit in first[: max(sent, 0)]:
             assert isinstance(transmit, Train)
             self.zerocopy.hold((transmit.headers, transmit.body))
         return sent
 
-    def _lower(self, transmit: Transmit, datagram: int, reason: int) -> bool:
-        """Do without what was refused; say whether that is a change."""
-        if not isinstance(transmit, Train) or reason not in _REFUSED:
+    def _is_refused(self, transmit: Transmit, datagram: int, reason: int) -> bool:
+        """Say whether it may be the way of sending that an errno is about."""
+        if not isinstance(transmit, Train):
             return False
-        limits, stride = self._limits, transmit.stride
+        if self._limits.by_file(transmit):
+            return reason != errno.EFAULT and reason not in _NO_ROOM
+        return reason in _REFUSED and self._limits.segments(transmit, datagram) > 1
+
+    def _lower(self, transmit: Transmit, reason: int) -> None:
+        """Do without what was refused, while the same went out in a plainer way."""
+        assert isinstance(transmit, Train)
+        limits = self._limits
         if limits.by_file(transmit):
-            limits.other_stride_min = 1 << 30
+            limits.without_file()
             limits.lowered(f"sendfile ({os.strerror(reason)})")
-            return True
-        if transmit.count - datagram > 1 and stride <= limits.stride_max:
-            # EIO is about the device, the others may be about this size: it is over the MTU.
-            limits.stride_max = 0 if reason == errno.EIO else stride - 1
-            limits.lowered(f"segmentation of {stride} octets ({os.strerror(reason)})")
-            return True
-        return False
+        elif reason == errno.EIO:  # it is about the device, and the others about this size
+            limits.without_segments()
+            limits.lowered(f"segmentation ({os.strerror(reason)})")
+        elif limits.narrow(transmit):
+            size = f"segments of {transmit.stride} octets"
+            limits.lowered(f"{size} to some clients ({os.strerror(reason)})")
 
 
-def _next(transmits: Sequence[Transmit], position: Position) -> Position:
-    """Return the position of the datagram that follows."""
+def _advance(transmits: Sequence[Transmit], position: Position, datagrams: int) -> Position:
+    """Return the position so many datagrams further on."""
     index, datagram = position
-    transmit = transmits[index]
-    if isinstance(transmit, Train) and datagram + 1 < transmit.count:
-        return index, datagram + 1
-    return index + 1, 0
-
-
-def _distance(transmits: Sequence[Transmit], begin: Position, end: Position) -> int:
-    """Return how many datagrams lie between two positions."""
-    count = end[1] - begin[1]
-    for transmit in transmits[begin[0] : end[0]]:
-        count += transmit.count if isinstance(transmit, Train) else 1
-    return count
+    datagram += datagrams
+    while index < len(transmits):
+        transmit = transmits[index]
+        count = transmit.count if isinstance(transmit, Train) else 1
+        if datagram < count:
+            break
+        index, datagram = index + 1, datagram - count
+    return index, datagram

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final, NamedTuple
 
-_INT, _UINT, _POINTER = ctypes.c_int, ctypes.c_uint, ctypes.c_void_p
+_INT, _POINTER = ctypes.c_int, ctypes.c_void_p
+_COUNT = ctypes.c_size_t  # of FreeBSD; the `unsigned int` of Linux is passed in the same way
 
 
 class Calls(NamedTuple):
@@ -35,8 +36,8 @@ def load() -> Calls | None:
         receive_one, send_one = library.recvmsg, library.sendmsg
     except (AttributeError, OSError, TypeError):  # TypeError: Windows has no CDLL(None)
         return None
-    receive.argtypes = (_INT, _POINTER, _UINT, _INT, _POINTER)
-    send.argtypes = (_INT, _POINTER, _UINT, _INT)
+    receive.argtypes = (_INT, _POINTER, _COUNT, _INT, _POINTER)
+    send.argtypes = (_INT, _POINTER, _COUNT, _INT)
     receive_one.argtypes = send_one.argtypes = (_INT, _POINTER, _INT)
     receive_one.restype = send_one.restype = ctypes.c_ssize_t
     last_error = ctypes.get_errno

@@ -16,7 +16,7 @@ import trio
 from snowowl.datagram import cmsg
 from snowowl.datagram.address import SocketAddress, pack, unpack
 from snowowl.datagram.errqueue import ErrorQueue
-from snowowl.datagram.interface import Counters, Received, Transmit, Unsent
+from snowowl.datagram.interface import Counters, LocalAddress, Received, Transmit, Unsent
 
 NEVER_SENT: Final = frozenset({errno.EFAULT, errno.EMSGSIZE})
 """What is about the datagram itself, if nothing came from the network."""
@@ -37,6 +37,9 @@ class SocketEndpoint(ABC):
         self.counters = Counters()
         self._socket = sock
         self._tells_local = tells_local
+        self._said_readable = False
+        self._said_writable = False
+        """So the socket said, and nothing was received or sent since."""
         self._octets: dict[SocketAddress, bytes] = {}
         self._names: dict[bytes, SocketAddress] = {}
         self._errors = ErrorQueue(sock, self._octets_of)
@@ -74,10 +77,12 @@ class SocketEndpoint(ABC):
     async def wait_readable(self) -> None:
         """Wait until something can be received."""
         await trio.lowlevel.wait_readable(self._socket)
+        self._said_readable = True
 
     async def wait_writable(self) -> None:
         """Wait until something can be sent."""
         await trio.lowlevel.wait_writable(self._socket)
+        self._said_writable = True
 
     def close(self) -> None:
         """Close the socket; whoever waits for it gets `trio.ClosedResourceError`.  Idempotent."""
@@ -90,6 +95,27 @@ class SocketEndpoint(ABC):
         """Empty the error queue; say whether any of it came from the network."""
         self.counters.errors += 1
         return self._errors.empty()
+
+    def _received_nothing(self) -> None:
+        """Look for what else may have made the socket readable.
+
+        What is in the error queue wakes whoever waits, and goes on doing so, while receiving and
+        sending need not say a word of it: not of zero-copy sends that are done, and not of what the
+        second message of a `sendmmsg` met with.
+        """
+        if self._said_readable:
+            self._said_readable = False
+            self._look_for_news()
+
+    def _sent_nothing(self) -> None:
+        """Look for what else may have made the socket writable."""
+        if self._said_writable:
+            self._said_writable = False
+            self._look_for_news()
+
+    def _look_for_news(self) -> None:
+        """Empty the error queue, although nothing has failed."""
+        self.counters.errors += self._errors.empty()
 
     def _octets_of(self, name: SocketAddress) -> bytes:
         octets = self._octets.get(name)
@@ -104,3 +130,9 @@ class SocketEndpoint(ABC):
     def _name_of(self, octets: bytes) -> SocketAddress:
         name = self._names.get(octets)
         return unpack(octets) if name is None else name
+
+    def _ancillary(self, source: LocalAddress | None) -> cmsg.Ancillary:
+        """Return what makes a datagram leave from a local address, where that is up to us."""
+        if source is None or not self._tells_local:
+            return []
+        return cmsg.write_source(source, self._socket.family)

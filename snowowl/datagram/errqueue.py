@@ -1,18 +1,22 @@
 """The error queue of a socket: closed ports (ICMP), and what became of zero-copy sends.
 
 What stays in the queue keeps the socket readable for ever, with nothing to receive; so all of it is
-read, whatever it is about.
+read, whatever it is about.  Only Linux has one.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from snowowl.datagram import cmsg
 from snowowl.datagram.address import SocketAddress, pack
+
+HERE: Final = sys.platform == "linux"
+"""Elsewhere the flag means something else, and what is asked for by it is a datagram."""
 
 _ENTRIES_MAX: Final = 4096
 """Entries read in one go: more than the receive buffer holds, and an end."""
@@ -38,10 +42,10 @@ class ErrorQueue:
         answer ARP, and a board that reboots is one.
         """
         heard = False
-        for _ in range(_ENTRIES_MAX):
+        for _ in range(_ENTRIES_MAX if HERE else 0):
             try:
                 _, ancillary, _, name = self._socket.recvmsg(0, cmsg.ERROR_SPACE, cmsg.MSG_ERRQUEUE)
-            except (OSError, AttributeError):
+            except OSError:
                 break
             error = cmsg.read_error(ancillary)
             if error.origin == cmsg.ORIGIN_ZEROCOPY:
@@ -50,7 +54,12 @@ class ErrorQueue:
                 continue
             from_network = error.origin in cmsg.ORIGINS_ICMP
             heard = heard or from_network
-            if error.number == errno.ECONNREFUSED and from_network and name:
+            if (
+                error.number == errno.ECONNREFUSED
+                and from_network
+                and name
+                and len(self._unreachable) < _ENTRIES_MAX
+            ):
                 self._unreachable.append(self._octets_of(name))
         return heard
 

@@ -32,14 +32,13 @@ class Received:
     peer: bytes
     local: LocalAddress | None = None
     word: int = -1
-    """A single datagram of four octets as a big-endian number; -1 if it is anything else.
-
-    So that those which come most, ACKs, can be told apart without being looked into."""
+    """The first four octets of a single datagram as a big-endian number, -1 if it has fewer or there
+    are several: so that what comes most can be told apart without being looked into."""
 
 
 def word_of(datagram: Buffer) -> int:
     """Return `Received.word` for a datagram."""
-    return int.from_bytes(datagram, "big") if len(datagram) == WORD_SIZE else -1
+    return int.from_bytes(datagram[:WORD_SIZE], "big") if len(datagram) >= WORD_SIZE else -1
 
 
 class File(Protocol):

@@ -15,6 +15,8 @@ IOV: Final = struct.Struct("@PN")
 CMSG_ALIGNMENT: Final = struct.calcsize("@N")
 """Linux aligns ancillary data to a `size_t`; FreeBSD's `_ALIGN` is that on 64-bit machines, too."""
 
+_FAMILY: Final = struct.Struct("=H")
+
 NAME_SIZE: Final = 32
 """Octets left for a socket address: `struct sockaddr_in6` has 28."""
 
@@ -26,7 +28,6 @@ class MessageLayout(NamedTuple):
     """msg_name, msg_namelen, msg_iov, msg_iovlen, msg_control, msg_controllen, msg_flags."""
     size: int
     """Octets from one to the next in an array."""
-    name_length_at: int
     control_length_at: int
     length_at: int
     """Where msg_len is: 32 bits of it are looked at, more than a datagram can have."""
@@ -47,7 +48,6 @@ def _layout(header: str, length: str, cmsg: str, *, bsd_names: bool) -> MessageL
     return MessageLayout(
         header=struct.Struct("@" + header),
         size=struct.calcsize("@" + header + "0P" + length + "0P"),
-        name_length_at=struct.calcsize("@PI") - 4,
         control_length_at=control_at + _low_half(header[5]),
         length_at=length_at + _low_half(length),
         cmsg=struct.Struct("@" + cmsg),
@@ -74,6 +74,16 @@ def layout_of(platform: str) -> MessageLayout | None:
     if platform == "linux":
         return LINUX
     return FREEBSD if platform.startswith("freebsd") else None
+
+
+def to_bsd(peer: bytes) -> bytes:
+    """Return a socket address as BSD has it (see `snowowl.datagram.address` for ours)."""
+    return bytes((len(peer), _FAMILY.unpack_from(peer)[0] & 0xFF)) + peer[2:]
+
+
+def from_bsd(name: bytes) -> bytes:
+    """Return a socket address of BSD's as we have it."""
+    return _FAMILY.pack(name[1]) + name[2:]
 
 
 def pack_ancillary(layout: MessageLayout, ancillary: list[tuple[int, int, bytes]]) -> bytes:

@@ -3,10 +3,15 @@
 A message is a datagram, or with segmentation (UDP_SEGMENT) as many datagrams of one train as the
 kernel takes at once.  Octets are not copied, but for packets, which are short: their places go
 into the array, and the kernel gathers.
+
+A message of one datagram always has the same two places, whatever it holds, so that nothing else of
+it is written again.  Most are such: the DATA and the ACKs of lock-step, and windows that the device
+does not segment.  Those of segments have their places behind.
 """
 
 from __future__ import annotations
 
+import mmap
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -17,7 +22,7 @@ import attrs
 
 from snowowl.datagram import cmsg
 from snowowl.datagram.interface import LocalAddress, Packet, Train, Transmit
-from snowowl.datagram.layouts import IOV, NAME_SIZE, MessageLayout, pack_ancillary
+from snowowl.datagram.layouts import IOV, NAME_SIZE, MessageLayout, pack_ancillary, to_bsd
 from snowowl.datagram.memory import address_of, arena
 
 SEGMENTS_MAX: Final = 64
@@ -31,13 +36,33 @@ CONTROL_SIZE: Final = 128
 SCRATCH_SIZE: Final = 65536
 """Octets for packets.  They are copied: finding out where each lies costs more."""
 
-_IOVS_EACH_MAX: Final = 2 * SEGMENTS_MAX
+SEGMENTS_ROOM: Final = 16 * SEGMENTS_MAX
+"""Segments in one batch of messages: 16 large windows, 1 MiB."""
+
+PIECES_MAX: Final = 17
+"""Pages, or parts of them, in one message that is not to be copied: MAX_SKB_FRAGS of Linux, where it
+was not configured to be more.  With more of them it is EMSGSIZE."""
+
+_NEVER: Final = 1 << 30
+"""Octets that no datagram has."""
+
+_NARROW_MAX: Final = 4096
+"""Peers to which segments do not go that are remembered; forgetting one costs a refused send."""
+
+_NAME_STEP: Final = 28
+"""Octets from one name to the next: those of `struct sockaddr_in6`.  Linux takes an IPv4 name of that
+length, too, so that the headers are the same for both families."""
+
 _SEGMENT: Final = struct.Struct("=H")
 _CONTROLS_MAX: Final = 4096
 _INTS: Final = [struct.Struct(f"@{count}N") for count in range(4 * SEGMENTS_MAX + 1)]
 
 Position = tuple[int, int]
 """The index of a transmit, and of a datagram of it."""
+
+_Kind = LocalAddress | tuple[LocalAddress | None, int, int, int] | None
+"""What a message says besides its peer and its places: the source; for segments also the stride, and
+which places they have: the index of the first, and how many."""
 
 
 @attrs.define
@@ -46,22 +71,89 @@ class Limits:
 
     stride_max: int
     """Octets of the largest datagrams that are sent by segmentation; 0: none are."""
-    other_stride_min: int = 1 << 30
+    other_stride_min: int = _NEVER
     """Octets of the smallest datagrams of a train that may be sent by `sendfile`."""
     file_min: int = 0
     """Octets that a file must have for that."""
+    zerocopy_min: int = _NEVER
+    """Octets of the smallest sends that the kernel is asked not to copy."""
     lowered: Callable[[str], None] = attrs.field(default=lambda _: None)
     """Told of what is done without from now on."""
+    _narrow: dict[bytes, int] = attrs.field(factory=dict)
+    """Octets of the largest segments for peers to which those of others are too large.  It is for
+    each to spoil its own transfer only: a client can make its path look as narrow as it likes, by
+    an ICMP message to us (RFC 1191)."""
 
     def by_file(self, train: Train) -> bool:
-        """Say whether a train is sent by `sendfile`, datagram by datagram."""
+        """Say whether a train is sent by `sendfile`, datagram by datagram.
+
+        Not from odd places in the file: where a page ends amid a datagram after an odd number of
+        octets, Linux gets the checksum wrong, and every client drops it (`skb_splice_from_iter` in
+        net/core/skbuff.c adds up the pages' checksums as if the octets before were even; seen on
+        6.18).
+        """
         file = train.body.file
         return (
             train.stride >= self.other_stride_min
             and file is not None
+            and not (train.body_at | (train.stride - train.header_size)) & 1
             and train.body.view.nbytes >= self.file_min
             and file.fileno() >= 0
         )
+
+    def segments(self, train: Train, datagram: int) -> int:
+        """Return how many datagrams of a train make one message, from one of them on."""
+        stride = train.stride
+        if stride > self.stride_max or (
+            self._narrow and stride > self._narrow.get(train.peer, stride)
+        ):
+            return 1
+        left = train.count - datagram
+        if not train.header_size and train.size == (train.count - 1) * stride:
+            left -= 1  # the last is empty, and would be no segment
+        count = min(left, SEGMENTS_MAX, OCTETS_MAX // stride)
+        if self.zerocopy_min < _NEVER and self.without_copy(train, few := _pieces_max(train)):
+            count = min(count, few)
+        return max(count, 1)
+
+    def without_copy(self, train: Train, count: int) -> bool:
+        """Say whether so many datagrams of a train are sent without copying them."""
+        return count * train.stride >= self.zerocopy_min and 0 < count <= _pieces_max(train)
+
+    def without_file(self) -> None:
+        """Send nothing by `sendfile` any more."""
+        self.other_stride_min = _NEVER
+
+    def without_segments(self) -> None:
+        """Send no segments any more."""
+        self.stride_max = 0
+
+    def narrow(self, train: Train) -> bool:
+        """Send this peer no segments as large as these; say whether that is the first such peer."""
+        if len(self._narrow) >= _NARROW_MAX:
+            self._narrow.clear()
+        is_first = not self._narrow
+        self._narrow[train.peer] = train.stride - 1
+        return is_first
+
+
+class _Batch:
+    """What goes into the arrays, as it is collected."""
+
+    __slots__ = ("kinds", "names", "octets", "packets", "places", "segments", "wide_places")
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        """Address and length, four numbers for each message of one datagram; zeros for others."""
+        self.names: list[bytes] = []
+        self.kinds: list[_Kind] = []
+        self.packets: list[bytes] = []
+        self.octets = 0
+        """Octets of the packets."""
+        self.wide_places: list[int] = []
+        """The same for messages of segments."""
+        self.segments: list[tuple[int, int]] = []
+        """Which messages these are, and of how many segments."""
 
 
 class Messages:
@@ -70,27 +162,33 @@ class Messages:
     def __init__(self, layout: MessageLayout, count: int) -> None:
         self.count = count
         self._layout = layout
-        iovs = max(count * 2, 4 * _IOVS_EACH_MAX)
         sizes = (
             count * layout.size,
-            2 * count * NAME_SIZE,
+            count * NAME_SIZE,
             count * CONTROL_SIZE,
-            iovs * IOV.size,
+            2 * count * IOV.size,
+            2 * SEGMENTS_ROOM * IOV.size,
             SCRATCH_SIZE,
         )
         memory = arena(sum(sizes))
         self.address: Final = address_of(memory)
         starts = [sum(sizes[:index]) for index in range(len(sizes) + 1)]
-        parts = [memory[start:stop] for start, stop in pairwise(starts)]
-        self._headers, self._names, self._controls, self._iovs, self._scratch = parts
-        addresses = [self.address + start for start in starts]
-        _, self._names_at, self._controls_at, self._iovs_at, self._scratch_at = addresses[:5]
-        self._ints_max = 2 * iovs
-        # What the header of each message says now: name length, iov, count of iovs, control length.
-        self._shapes: list[tuple[int, int, int, int]] = [(0, 0, 0, 0)] * count
-        self._singles = (0, 0)
-        """How many messages say now that they are a train of one, for names of which size."""
-        self._controls_known: dict[tuple[int, LocalAddress | None, int], bytes] = {}
+        self._headers, self._names, self._controls, self._iovs, self._wide_iovs, self._scratch = (
+            memory[start:stop] for start, stop in pairwise(starts)
+        )
+        _, self._names_at, self._controls_at, self._iovs_at, self._wide_iovs_at, scratch_at = (
+            self.address + start for start in starts[:-1]
+        )
+        self._scratch_at: Final = scratch_at
+        self._plain: Final[list[_Kind]] = [None] * count
+        self._kinds: list[_Kind] = []
+        """What each message but its peer and its places says now."""
+        self._name_size = 0
+        """Octets of a peer of the socket that they were written for."""
+        self._between = b""
+        """What fills up a name."""
+        self._controls_known: dict[tuple[LocalAddress | None, int, int], bytes] = {}
+        self._segments: list[tuple[int, int]] = []
         self.after: Position = (0, 0)
         """What is to be sent after the messages that were written last."""
 
@@ -102,199 +200,222 @@ class Messages:
         limits: Limits,
         *,
         tells_source: bool,
-    ) -> list[Position]:
+    ) -> int:
         """Write messages for what is to be sent, from a datagram of a transmit on.
 
-        Returns where each begins, in order; there are as many as there is room for, up to a train
-        that is sent by `sendfile`.
+        Returns how many; there are as many as there is room for, up to a train that is sent by
+        `sendfile`.  Names are `name_size` octets long.
         """
         index, datagram = begin
-        if not datagram and not tells_source:
-            singles = self._fill_singles(transmits, index, name_size, limits)
-            if singles:
-                return singles
-        stride_max, other_stride_min = limits.stride_max, limits.other_stride_min
-        sent: list[Position] = []
-        ints: list[int] = []
-        message = scratch_at = 0
-        while index < len(transmits) and message < self.count:
+        batch = _Batch()
+        names = batch.names
+        file_stride_min = limits.other_stride_min
+        while index < len(transmits) and len(names) < self.count:
             transmit = transmits[index]
-            room = self._ints_max - len(ints)
-            iov_at = len(ints) // 2
-            stride = 0
-            if isinstance(transmit, Train):
-                if transmit.stride >= other_stride_min and limits.by_file(transmit):
-                    break
-                left = transmit.count - datagram
-                if left == 1:  # lock-step, and the rest of a window
-                    if room < 4:
-                        break
-                    count, iovs = 1, 2
-                    step = transmit.stride - transmit.header_size
-                    done = datagram * step
-                    ints += (
-                        transmit.headers.address
-                        + transmit.headers_at
-                        + datagram * transmit.header_size,
-                        transmit.header_size,
-                        transmit.body.address + transmit.body_at + done,
-                        transmit.size - done,
-                    )
-                else:
-                    count = 1
-                    if transmit.stride <= stride_max:
-                        count = min(left, SEGMENTS_MAX, OCTETS_MAX // transmit.stride)
-                    if room < 4 * count:
-                        break
-                    iovs = 2 * count
-                    ints += _places(transmit, datagram, count)
-                    stride = transmit.stride if count > 1 else 0
-            else:
-                left = count = iovs = 1
-                size = self._write_packet(transmit, scratch_at)
-                if room < 2 or size < 0:
-                    break
-                ints += (self._scratch_at + scratch_at, size)
-                scratch_at += size
-            source = transmit.source if tells_source else None
-            self._write_head(message, transmit.peer, (name_size, iov_at, iovs), source, stride)
-            sent.append((index, datagram))
-            message += 1
-            if count == left:
-                index, datagram = index + 1, 0
-            else:
-                datagram += count
-        self._write_places(ints)
-        self.after = (index, datagram)
-        return sent
-
-    def _fill_singles(
-        self, transmits: Sequence[Transmit], index: int, name_size: int, limits: Limits
-    ) -> list[Position]:
-        """Do the same for trains of one datagram, which is what lock-step is made of.
-
-        Nothing is decided for each but its place, so that this takes a third of the time.
-        """
-        other_stride_min = limits.other_stride_min
-        ints: list[int] = []
-        names: list[bytes] = []
-        for transmit in islice(transmits, index, index + self.count):
-            if (
-                not isinstance(transmit, Train)
-                or transmit.count != 1
-                or transmit.stride >= other_stride_min
+            if isinstance(transmit, Packet) or (
+                transmit.count == 1 and transmit.stride < file_stride_min
             ):
+                added = self._add_singles(
+                    batch, transmits, index, file_stride_min, tells_source=tells_source
+                )
+                if not added:
+                    break
+                index += added
+                continue
+            if transmit.stride >= file_stride_min and limits.by_file(transmit):
                 break
-            ints += (
-                transmit.headers.address + transmit.headers_at,
-                transmit.header_size,
-                transmit.body.address + transmit.body_at,
-                transmit.size,
-            )
-            names.append(transmit.peer)
-        count = len(names)
-        if not count:
-            return []
-        if self._layout.bsd_names:
-            names = [self._name_of(peer) for peer in names]
-        start = self._name_at(0, name_size)
-        self._names[start : start + count * name_size] = b"".join(names)
-        self._write_places(ints)
-        if self._singles[1] != name_size:
-            self._singles = (0, name_size)
-        for message in range(self._singles[0], count):
-            self._write_header(message, (name_size, 2 * message, 2, 0))
-        self._singles = (max(self._singles[0], count), name_size)
-        self.after = (index + count, 0)
-        return [(position, 0) for position in range(index, index + count)]
+            source = transmit.source if tells_source else None
+            added = self._add_train(batch, transmit, datagram, limits, source)
+            if not added:
+                break
+            datagram += added
+            if datagram == transmit.count:
+                index, datagram = index + 1, 0
+        self.after = index, datagram
+        self._segments = batch.segments
+        if names:
+            self._write(batch, name_size)
+        return len(names)
 
-    def _write_head(
+    def datagrams(self, count: int) -> int:
+        """Return how many datagrams the first messages are, of those that were written last."""
+        return count + sum(size - 1 for message, size in self._segments if message < count)
+
+    def sizes(self, count: int) -> list[int]:
+        """Return how many datagrams each of the first messages is."""
+        sizes = [1] * count
+        for message, size in self._segments:
+            if message < count:
+                sizes[message] = size
+        return sizes
+
+    def _add_singles(
         self,
-        message: int,
-        peer: bytes,
-        shape: tuple[int, int, int],
-        source: LocalAddress | None,
-        stride: int,
-    ) -> None:
-        """Write all of a message but its octets' places; of its header only what has changed."""
-        name_at = self._name_at(message, len(peer))
-        self._names[name_at : name_at + len(peer)] = self._name_of(peer)
-        control = 0
-        if stride or source is not None:
-            control = self._write_control(message, shape[0], source, stride)
-        whole = (*shape, control)
-        if self._shapes[message] != whole:
-            self._write_header(message, whole)
-
-    def _write_packet(self, packet: Packet, at: int) -> int:
-        """Copy a packet to a place in the scratch; return its size, -1 if there is no room."""
-        octets = packet.octets[:SCRATCH_SIZE]  # if that cuts it, it is too long to be sent anyway
-        size = len(octets)
-        if at + size > SCRATCH_SIZE:
-            return -1
-        self._scratch[at : at + size] = octets
-        return size
-
-    def _write_places(self, ints: list[int]) -> None:
-        if len(ints) < len(_INTS):
-            _INTS[len(ints)].pack_into(self._iovs, 0, *ints)
+        batch: _Batch,
+        transmits: Sequence[Transmit],
+        index: int,
+        file_stride_min: int,
+        *,
+        tells_source: bool,
+    ) -> int:
+        """Add packets and trains of one datagram from one of them on; return how many."""
+        names, places, packets = batch.names, batch.places, batch.packets
+        octets_at, octets_stop = self._scratch_at + batch.octets, self._scratch_at + SCRATCH_SIZE
+        before = len(names)
+        for transmit in islice(transmits, index, index + self.count - before):
+            if isinstance(transmit, Train):
+                if transmit.count != 1 or transmit.stride >= file_stride_min:
+                    break
+                places += (
+                    transmit.headers.address + transmit.headers_at,
+                    transmit.header_size,
+                    transmit.body.address + transmit.body_at,
+                    transmit.size,
+                )
+            else:
+                octets = transmit.octets
+                size = len(octets)
+                if octets_at + size > octets_stop:
+                    if packets:
+                        break
+                    # Too long to be sent, and so is what is left of it: the kernel says so.
+                    octets, size = octets[:SCRATCH_SIZE], SCRATCH_SIZE
+                places += (octets_at, size, 0, 0)
+                octets_at += size
+                packets.append(octets)
+            names.append(transmit.peer)
+        batch.octets = octets_at - self._scratch_at
+        added = len(names) - before
+        if tells_source:
+            batch.kinds += [transmit.source for transmit in islice(transmits, index, index + added)]
         else:
-            struct.pack_into(f"@{len(ints)}N", self._iovs, 0, *ints)
+            batch.kinds += self._plain[:added]
+        return added
 
-    def _write_header(self, message: int, shape: tuple[int, int, int, int]) -> None:
-        name_size, iov_at, iovs, control = shape
+    def _add_train(
+        self,
+        batch: _Batch,
+        train: Train,
+        datagram: int,
+        limits: Limits,
+        source: LocalAddress | None,
+    ) -> int:
+        """Add datagrams of a train from one of them on; return how many, 0 if there is no room."""
+        count = limits.segments(train, datagram)
+        if count == 1:  # one a message, as many as there is room for
+            count = min(train.count - datagram, self.count - len(batch.names))
+            batch.places += _places(train, datagram, count)
+            batch.names += [train.peer] * count
+            batch.kinds += [source] * count
+            return count
+        place, places = len(batch.wide_places) // 2, 2 * count
+        if place + places > 2 * SEGMENTS_ROOM:
+            return 0
+        batch.segments.append((len(batch.names), count))
+        batch.wide_places += _places(train, datagram, count)
+        batch.places += (0, 0, 0, 0)
+        batch.names.append(train.peer)
+        batch.kinds.append((source, train.stride, place, places))
+        return count
+
+    def _write(self, batch: _Batch, name_size: int) -> None:
+        """Write what was collected."""
+        names, kinds = batch.names, batch.kinds
+        if name_size != self._name_size:
+            self._set_name_size(name_size)
+        octets = self._between.join(names)
+        if len(octets) != len(names) * _NAME_STEP - len(self._between) or self._layout.bsd_names:
+            octets = self._between.join([self._name_of(name) for name in names])
+        self._names[: len(octets)] = octets
+        _write_places(self._iovs, batch.places)
+        if batch.wide_places:
+            _write_places(self._wide_iovs, batch.wide_places)
+        if batch.packets:
+            self._scratch[: batch.octets] = b"".join(batch.packets)
+        known = self._kinds
+        if known[: len(kinds)] != kinds:
+            for message, kind in enumerate(kinds):
+                if message >= len(known) or known[message] != kind:
+                    self._write_header(message, kind)
+            known[: len(kinds)] = kinds
+
+    def _set_name_size(self, size: int) -> None:
+        """Begin to write for sockets of another family."""
+        self._name_size = size
+        self._between = bytes(_NAME_STEP - size)
+        # Messages without ancillary data serve both families; for BSD, which is strict, not these.
+        if self._layout.bsd_names or self._kinds != self._plain[: len(self._kinds)]:
+            self._kinds = []
+
+    def _name_of(self, peer: bytes) -> bytes:
+        """Return a name as the kernel has it, or for another family one that it refuses."""
+        if len(peer) != self._name_size:
+            peer = b"\xff" * self._name_size
+        return to_bsd(peer) if self._layout.bsd_names else peer
+
+    def _write_header(self, message: int, kind: _Kind) -> None:
+        """Write what a message says besides its peer and its places."""
+        if isinstance(kind, tuple):
+            source, stride, place, places = kind
+            places_at = self._wide_iovs_at + place * IOV.size
+        else:
+            source, stride, places = kind, 0, 2
+            places_at = self._iovs_at + message * 2 * IOV.size
+        control = self._control(source, stride)
+        control_at = message * CONTROL_SIZE
+        self._controls[control_at : control_at + len(control)] = control
         self._layout.header.pack_into(
             self._headers,
             message * self._layout.size,
-            self._names_at + self._name_at(message, name_size),
-            name_size,
-            self._iovs_at + iov_at * IOV.size,
-            iovs,
-            self._controls_at + message * CONTROL_SIZE if control else 0,
-            control,
+            self._names_at + message * _NAME_STEP,
+            self._name_size if self._layout.bsd_names else _NAME_STEP,
+            places_at,
+            places,
+            self._controls_at + control_at if control else 0,
+            len(control),
             0,
         )
-        self._shapes[message] = shape
-        if message < self._singles[0]:
-            self._singles = (message, name_size)
 
-    def _name_at(self, message: int, size: int) -> int:
-        """Return where in the names one is: names of one size lie close, each size by itself."""
-        first = self.count * NAME_SIZE if size == IPV4_NAME_SIZE else 0
-        return first + message * size
-
-    def _name_of(self, peer: bytes) -> bytes:
-        """Return a socket address as this platform has it."""
-        return bytes((len(peer), peer[0])) + peer[2:] if self._layout.bsd_names else peer
-
-    def _write_control(
-        self, message: int, name_size: int, source: LocalAddress | None, stride: int
-    ) -> int:
-        """Write ancillary data; return its length."""
-        key = (name_size, source, stride)
-        octets = self._controls_known.get(key)
-        if octets is None:
-            family = socket.AF_INET if name_size == IPV4_NAME_SIZE else socket.AF_INET6
+    def _control(self, source: LocalAddress | None, stride: int) -> bytes:
+        """Return the ancillary data for a source and segments of a stride (0: no segments)."""
+        key = (source, stride, self._name_size)
+        control = self._controls_known.get(key)
+        if control is None:
+            is_ipv4 = self._name_size == IPV4_NAME_SIZE
+            family = socket.AF_INET if is_ipv4 else socket.AF_INET6
             ancillary = [] if source is None else cmsg.write_source(source, family)
             if stride:
                 ancillary.append((cmsg.SOL_UDP, cmsg.UDP_SEGMENT, _SEGMENT.pack(stride)))
-            octets = pack_ancillary(self._layout, ancillary)
+            control = pack_ancillary(self._layout, ancillary)
             if len(self._controls_known) >= _CONTROLS_MAX:
                 self._controls_known.clear()
-            self._controls_known[key] = octets
-        start = message * CONTROL_SIZE
-        self._controls[start : start + len(octets)] = octets
-        return len(octets)
+            self._controls_known[key] = control
+        return control
+
+
+def _pieces_max(train: Train) -> int:
+    """Return how many datagrams of a train one message can hold that is not to be copied."""
+    pages = (train.stride - train.header_size + mmap.PAGESIZE - 2) // mmap.PAGESIZE + 1
+    return PIECES_MAX // (1 + pages)
+
+
+def _write_places(iovs: memoryview, places: list[int]) -> None:
+    if len(places) < len(_INTS):
+        _INTS[len(places)].pack_into(iovs, 0, *places)
+    else:
+        struct.pack_into(f"@{len(places)}N", iovs, 0, *places)
 
 
 def _places(train: Train, datagram: int, count: int) -> list[int]:
     """Return address and length of each header and each piece of some datagrams of a train."""
-    step, header_size = train.stride - train.header_size, train.header_size
+    header_size = train.header_size
+    step = train.stride - header_size
     header = train.headers.address + train.headers_at + datagram * header_size
     done = datagram * step
     piece = train.body.address + train.body_at + done
     places = [0, header_size, 0, step] * count
-    places[::4] = [header + header_size * each for each in range(count)]
+    if header_size:
+        places[::4] = range(header, header + count * header_size, header_size)
     places[2::4] = range(piece, piece + count * step, step)
     places[-1] = min(step, train.size - done - (count - 1) * step)
     return places

@@ -45,10 +45,13 @@ class PortableEndpoint(SocketEndpoint):
                 else:
                     size, name = self._socket.recvfrom_into(arena[offset:], DATAGRAM_MAX)
             except BlockingIOError:
+                if not batch:
+                    self._received_nothing()
                 break
             except OSError:
                 self._take_errors()
                 break
+            self._said_readable = False
             data = arena[offset : offset + size]
             batch.append(Received(data, size or 1, self._octets_of(name), local, word_of(data)))
             offset += size
@@ -67,6 +70,7 @@ class PortableEndpoint(SocketEndpoint):
                 unsent.failed.append((transmit.peer, reason))
                 continue
             unsent.blocked = [transmit.rest(sent), *transmits[index + 1 :]]
+            self._sent_nothing()
             break
         return unsent
 
@@ -105,6 +109,8 @@ class PortableEndpoint(SocketEndpoint):
                 error_number = error.errno or 0
                 if not self._take_errors() and error_number in NEVER_SENT:
                     return error_number  # nothing came from the network: it is about this datagram
+            except (TypeError, ValueError):  # how the socket module says EAFNOSUPPORT
+                self.counters.errors += 1
             else:
                 self.counters.datagrams_sent += 1
                 return None
@@ -112,8 +118,3 @@ class PortableEndpoint(SocketEndpoint):
             return error_number
         self.counters.datagrams_lost += 1
         return None
-
-    def _ancillary(self, source: LocalAddress | None) -> cmsg.Ancillary:
-        if source is None or not self._tells_local:
-            return []
-        return cmsg.write_source(source, self._socket.family)

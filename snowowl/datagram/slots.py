@@ -13,7 +13,13 @@ from typing import Final
 
 from snowowl.datagram import cmsg
 from snowowl.datagram.interface import WORD_SIZE, LocalAddress, Received
-from snowowl.datagram.layouts import IOV, NAME_SIZE, MessageLayout, unpack_ancillary
+from snowowl.datagram.layouts import (
+    IOV,
+    NAME_SIZE,
+    MessageLayout,
+    from_bsd,
+    unpack_ancillary,
+)
 from snowowl.datagram.memory import address_of, arena
 
 DATAGRAM_MAX: Final = 65536
@@ -39,6 +45,8 @@ class Slots:
 
     def __init__(self, layout: MessageLayout, count: int) -> None:
         self.count = count
+        self.joined = 0
+        """Datagrams that came as a part of another one's message (UDP_GRO); for the user to reset."""
         self._layout = layout
         # All arrays in one mapping, of which untouched pages cost nothing.
         sizes = (
@@ -118,29 +126,31 @@ class Slots:
             received.local = None
             if length == WORD_SIZE:
                 received.data = ack
-                received.stride = WORD_SIZE
+                received.stride = length
                 received.word = word
             else:
                 octets = self._octets[start // NAME_SIZE]
                 octets[:WORD_SIZE] = ack
                 received.data = octets[:length]
                 received.stride = length or 1
-                received.word = -1
+                received.word = word if length > WORD_SIZE else -1
             start += NAME_SIZE
         if self._layout.bsd_names:
             for received in batch:
-                received.peer = b"%c\0" % received.peer[1] + received.peer[2:]
-        control_lengths = self._control_lengths[:count]
+                received.peer = from_bsd(received.peer)
+        control_lengths = self._control_lengths[:count].tolist()
         if any(control_lengths):
-            self._tell(batch, control_lengths.tolist())
+            self._tell(batch, control_lengths)
         return batch
 
     def _tell(self, batch: list[Received], control_lengths: list[int]) -> None:
         """Fill in what ancillary data says."""
         told = self._told
-        for index, received in enumerate(batch):
-            start = index * CONTROL_SIZE
-            octets = bytes(self._controls[start : start + control_lengths[index]])
+        controls = bytes(self._controls[: len(batch) * CONTROL_SIZE])
+        start = 0
+        for received, length in zip(batch, control_lengths, strict=True):
+            octets = controls[start : start + length]
+            start += CONTROL_SIZE
             if not octets:
                 continue
             meaning = told.get(octets)
@@ -148,10 +158,11 @@ class Slots:
                 if len(told) >= _TOLD_MAX:
                     told.clear()
                 meaning = told[octets] = self._meaning(octets)
-            received.local = meaning[0]
-            if meaning[1] and meaning[1] < len(received.data):
-                received.stride = meaning[1]
+            received.local, stride = meaning
+            if stride and stride < len(received.data):
+                received.stride = stride
                 received.word = -1
+                self.joined += (len(received.data) - 1) // stride
 
     def _meaning(self, octets: bytes) -> Told:
         ancillary = unpack_ancillary(self._layout, octets)

@@ -7,6 +7,7 @@ import random
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -37,9 +38,17 @@ _SIOCGIFMTU: Final = 0x8921
 _IFREQ: Final = struct.Struct("=16si20x")
 
 
+class _Shared(threading.local):
+    """What all endpoints of a thread use: a call lets other threads run while the kernel reads it."""
+
+    messages: Messages | None = None
+    slots: Slots | None = None
+
+
 class SystemNetwork:
     """The network of this machine.
 
+    Endpoints are for the thread that opened them; the network is for any number of threads.
     `shares_slots` says that whatever an endpoint has received is dealt with before any endpoint
     receives again; then all receive into the same memory, which stays in the CPU's cache.
     """
@@ -57,9 +66,9 @@ class SystemNetwork:
         """Told when a device refuses what the machine can do otherwise."""
         self._random = source_of_ports or random.SystemRandom()
         self._mtu_socket: socket.socket | None = None
+        self._mtu_lock = threading.Lock()
         self._shares_slots = shares_slots
-        self._slots: Slots | None = None
-        self._messages: Messages | None = None
+        self._shared = _Shared()
         self._limits: dict[bytes, Limits] = {}
 
     def listen(self, host: str, port: int) -> SocketEndpoint:
@@ -104,10 +113,11 @@ class SystemNetwork:
         import fcntl
 
         try:
-            if self._mtu_socket is None:  # may fail, too: no descriptors left
-                self._mtu_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             name = socket.if_indextoname(local.interface).encode()
-            answer = fcntl.ioctl(self._mtu_socket, _SIOCGIFMTU, _IFREQ.pack(name, 0))
+            with self._mtu_lock:
+                if self._mtu_socket is None:  # may fail, too: no descriptors left
+                    self._mtu_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                answer = fcntl.ioctl(self._mtu_socket, _SIOCGIFMTU, _IFREQ.pack(name, 0))
         except OSError:
             return MTU_UNKNOWN
         mtu: int = _IFREQ.unpack(answer)[1]
@@ -115,9 +125,10 @@ class SystemNetwork:
 
     def close(self) -> None:
         """Close what was opened to ask questions."""
-        if self._mtu_socket is not None:
-            self._mtu_socket.close()
-            self._mtu_socket = None
+        with self._mtu_lock:
+            if self._mtu_socket is not None:
+                self._mtu_socket.close()
+                self._mtu_socket = None
 
     def _wrap(self, sock: socket.socket, *, tells_local: bool) -> SocketEndpoint:
         """Return an endpoint on the highest rung there is.  Raises OSError."""
@@ -128,22 +139,23 @@ class SystemNetwork:
             sock.setsockopt(cmsg.SOL_UDP, cmsg.UDP_GRO, 1)
         if can.zerocopy:
             sock.setsockopt(socket.SOL_SOCKET, cmsg.SO_ZEROCOPY, 1)
-        if self._messages is None:  # filled and sent without a pause: all endpoints share them
-            self._messages = Messages(can.layout, settings.batch_max if can.sendmmsg else 1)
-        slots = self._slots
+        shared = self._shared
+        if shared.messages is None:  # filled and sent without a pause
+            shared.messages = Messages(can.layout, settings.batch_max if can.sendmmsg else 1)
+        slots = shared.slots
         if slots is None:
             slots = Slots(can.layout, settings.batch_max if can.recvmmsg else 1)
-            self._slots = slots if self._shares_slots else None
+            shared.slots = slots if self._shares_slots else None
         return BatchEndpoint(
             sock,
             can.calls,
             slots,
-            self._messages,
+            shared.messages,
             self._limits_for(sock),
             tells_local=tells_local,
             recvmmsg=can.recvmmsg,
             sendmmsg=can.sendmmsg,
-            zerocopy_min=settings.zerocopy_min if can.zerocopy else None,
+            zerocopy=can.zerocopy,
         )
 
     def _tell_lowered(self, text: str) -> None:
@@ -161,6 +173,8 @@ class SystemNetwork:
                 file_min=self.settings.sendfile_file_min,
                 lowered=self._tell_lowered,
             )
+            if self.capabilities.zerocopy:
+                limits.zerocopy_min = self.settings.zerocopy_min
             if self.capabilities.sendfile:
                 limits.other_stride_min = self.settings.sendfile_block_min
             self._limits[key] = limits

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import random
 import socket
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
 from snowowl.datagram import address
-from snowowl.datagram.interface import LocalAddress
+from snowowl.datagram.batch import BatchEndpoint
+from snowowl.datagram.interface import LocalAddress, Packet, Region
+from snowowl.datagram.settings import Rung, Settings
 from snowowl.datagram.system import MTU_UNKNOWN, SystemNetwork, open_group
-from tests.datagram.loopback import LO4, LO6, descriptors, hear_one, one
+from tests.datagram.kernel import Kernel
+from tests.datagram.loopback import LO4, LO6, descriptors, hear_one, one, window
 
 pytestmark = pytest.mark.real
 
@@ -192,17 +198,118 @@ def test_every_address_on_a_machine_without_ipv6(
     endpoint.close()
 
 
-def test_what_fails_after_bind_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("rung", "what"),
+    [("portable", "PortableEndpoint"), ("mmsg", "Slots"), ("mmsg", "Messages")],
+)
+def test_what_fails_after_bind_leaves_no_socket(
+    rung: Rung, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory for the arrays, say, which is mapped when the first endpoint is opened."""
+
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOMEM, "no memory")
 
-    monkeypatch.setattr("snowowl.datagram.system.PortableEndpoint", fail)
+    monkeypatch.setattr(f"snowowl.datagram.system.{what}", fail)
     before = descriptors()
     with pytest.raises(OSError, match="no memory"):
-        SystemNetwork().listen("127.0.0.1", 0)
+        SystemNetwork(Settings(rung=rung)).listen("127.0.0.1", 0)
     with pytest.raises(OSError, match="no memory"):
-        SystemNetwork().open(socket.AF_INET, None, None)
+        SystemNetwork(Settings(rung=rung)).open(socket.AF_INET, None, None)
     assert descriptors() == before
+
+
+# What the endpoints of a network share.
+
+
+def batch(network: SystemNetwork, local: LocalAddress = LO4) -> BatchEndpoint:
+    endpoint = network.open(socket.AF_INET, local, None)
+    assert isinstance(endpoint, BatchEndpoint)
+    return endpoint
+
+
+def test_what_a_device_refuses_is_remembered_for_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("snowowl.datagram.system._LIMITS_MAX", 3)
+    network = SystemNetwork(Settings(rung="gso"))
+    told: list[str] = []
+    network.lowered = told.append
+    endpoint, sibling = batch(network), batch(network)
+    elsewhere = batch(network, LocalAddress(b"\x7f\0\0\2"))
+    kernel = Kernel(refuses_segments=errno.EIO)
+    endpoint._calls = sibling._calls = kernel.calls()
+    body = Region(bytes(5000))
+    assert endpoint.send([window(elsewhere.address, body, 512)]) is None
+    assert sibling.send([window(elsewhere.address, body, 512)]) is None
+    assert kernel.calls_made == 3, "the sibling knows"
+    assert len(told) == 1
+    assert elsewhere._limits.stride_max > 0
+    for number in range(3, 9):
+        batch(network, LocalAddress(bytes([127, 0, 0, number]))).close()
+        assert len(network._limits) <= 3
+    for opened in (endpoint, sibling, elsewhere):
+        opened.close()
+
+
+def test_slots_are_shared_if_a_batch_is_dealt_with_before_the_next() -> None:
+    for shares_slots in (True, False):
+        network = SystemNetwork(Settings(rung="mmsg"), shares_slots=shares_slots)
+        one_endpoint, other = batch(network), batch(network)
+        assert (one_endpoint._slots is other._slots) is shares_slots
+        assert one_endpoint._messages is other._messages
+        one_endpoint.close()
+        other.close()
+
+
+def test_threads_share_nothing_that_a_call_reads() -> None:
+    """While the kernel reads the arrays of one thread's call, another thread may write its own."""
+    network = SystemNetwork(Settings(rung="mmsg"), shares_slots=True)
+    wrong: list[bytes] = []
+
+    def talk(number: int) -> None:
+        left, right = batch(network), batch(network)
+        mine = bytes([number]) * 600
+        transmits = [Packet(right.address, mine) for _ in range(20)]
+        for _ in range(60):
+            left.send(transmits)
+            heard = 0
+            while received := right.receive():
+                heard += len(received)
+                wrong.extend(
+                    bytes(each.data)
+                    for each in received
+                    if each.data != mine or each.peer != left.address
+                )
+            if heard != len(transmits):
+                wrong.append(b"%d datagrams" % heard)
+        left.close()
+        right.close()
+
+    threads = [threading.Thread(target=talk, args=(number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_socket_takes_little_memory_beside_the_kernels() -> None:
+    """There may be one for each transfer, ten thousand of them (`tid = "own"`)."""
+    network, count = SystemNetwork(shares_slots=True), 200
+    batch(network).close()
+    before = resident()
+    endpoints = [network.open(socket.AF_INET, LO4, None) for _ in range(count)]
+    each = (resident() - before) / count
+    for endpoint in endpoints:
+        endpoint.close()
+    assert each < 8192
+
+
+def resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * mmap.PAGESIZE
 
 
 @pytest.mark.rule("R9")
@@ -242,7 +349,9 @@ for name in ("CMSG_SPACE", "CMSG_LEN"):
 sys.platform = "win32"
 sys.modules["fcntl"] = None
 from snowowl.datagram import address, cmsg, interface, portable, system
-from snowowl.datagram.interface import LocalAddress
+from snowowl.datagram.batch import BatchEndpoint
+from snowowl.datagram.interface import LocalAddress, Packet, Region
+from snowowl.datagram.settings import Rung, Settings
 network = system.SystemNetwork()
 endpoint = network.listen("127.0.0.1", 0)
 assert network.mtu(LocalAddress(b"", 1)) == 1500
