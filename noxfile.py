@@ -87,6 +87,16 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def rungs(session: nox.Session) -> None:
+    """Run the tests of sockets, servers and clients once for each way to the kernel (Linux)."""
+    install(session)
+    ways = session.run("python", "-c", "from tests.rungs import WAYS; print(*WAYS)", silent=True)
+    folders = [f"tests/{name}" for name in ("datagram", "server", "client", "real")]
+    for way in str(ways).split():
+        session.run("python", "-m", "pytest", "--rung", way, *folders, *session.posargs)
+
+
+@nox.session(default=False)
 def netboot(session: nox.Session) -> None:
     """Boot iPXE, PXELINUX, EDK2, GRUB and U-Boot in QEMU from the server (root, Debian's QEMU)."""
     install(session)

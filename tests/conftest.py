@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from tests import rungs  # noqa: E402 - as said above
+
 settings.register_profile("dev", max_examples=20, deadline=None)
 settings.register_profile(
     "ci",
@@ -43,6 +45,13 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--rung`: the way to the kernel that tests take which say nothing of it."""
+    parser.addoption("--rung", choices=list(rungs.WAYS), help="the way to the kernel for all tests")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let Hypothesis compare octets with numbers under `python -bb`: its cache of choices does."""
     config.addinivalue_line("filterwarnings", r"ignore::BytesWarning:hypothesis\..*")
+    if config.getoption("--rung"):
+        rungs.force(config.getoption("--rung"))

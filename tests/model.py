@@ -38,7 +38,9 @@ class SenderModel:
         """The last block that was acknowledged; -1 while the OACK is not."""
         self.times: Counter[int] = Counter()
         """How often each block was sent; 0 stands for the OACK, which ACK 0 acknowledges too."""
-        self.end_before_going_back = -1
+        self.old_end = -1
+        """The last block of the window in which the peer timed out."""
+        self.probed = -1
         self.answered = False
         self.ended: str | None = None
 
@@ -72,8 +74,12 @@ class SenderModel:
         return blocks
 
     def _go_back(self) -> list[int]:
-        self.end_before_going_back = max(self.end_before_going_back, self.last_sent)
         return self._send_window()
+
+    def probe(self) -> list[int]:
+        """Say which blocks are sent again to make the peer speak: the first and the last in flight."""
+        self.probed = min(self.acked + self.windowsize, self.total)
+        return sorted({self.acked + 1, self.probed})
 
     def timeout(self) -> list[int]:
         """RFC 1350 section 2: the last packet is sent again; RFC 7440 section 4: the window is."""
@@ -83,8 +89,8 @@ class SenderModel:
         """The first packet was lost, it seems."""
         return [] if self.answered else self.timeout()
 
-    def receive(self, datagram: bytes) -> list[int]:
-        """Handle one datagram."""
+    def receive(self, datagram: bytes, *, late: bool) -> list[int]:
+        """Handle one datagram; `late`: the peer has probably waited for its own timeout."""
         if self.ended or len(datagram) < 4:
             return []
         opcode, number = struct.unpack("!HH", datagram[:4])
@@ -100,7 +106,7 @@ class SenderModel:
             return self._send_window()
         for index in range(self.acked, self.last_sent + 1):
             if self.wire[index] == number:
-                return self._acknowledged(index)
+                return self._acknowledged(index, late=late)
         return []
 
     def _error(self, code: int) -> list[int]:
@@ -110,9 +116,10 @@ class SenderModel:
             self.ended = "aborted"
         return []
 
-    def _acknowledged(self, index: int) -> list[int]:
+    def _acknowledged(self, index: int, *, late: bool) -> list[int]:
         if index == self.acked:
             return self._acknowledged_again()
+        end = self.acked + self.windowsize
         self.acked = index
         self.answered = True
         if index == self.total:
@@ -121,12 +128,16 @@ class SenderModel:
         if index == self.last_sent:
             return self._send_window()
         # RFC 7440 section 4: what is missing begins after this block; unless the ACK is the one
-        # that the window from before going back asks for.
-        return self._send_new() if index == self.end_before_going_back else self._go_back()
+        # that the window from before the peer's timeout asks for.
+        if index == self.old_end:
+            return self._send_new()
+        self.old_end = end if late else -1
+        return self._go_back()
 
     def _acknowledged_again(self) -> list[int]:
         """RFC 1123 4.2.3.1: in lock-step, no.  With a window, if a loss is the only explanation."""
         came_twice = self.times[self.acked] > 1 or self.times[self.acked + 1] > 1
+        came_twice = came_twice or self.acked == self.probed
         return [] if self.windowsize == 1 or came_twice else self._go_back()
 
 
@@ -143,6 +154,7 @@ class ReceiverModel:
         self.acked = 0
         """The last block that the peer was told of."""
         self.gap_told_after = -1
+        self.gap_ahead = 0
         self.whole = False
         self.ended = False
 
@@ -177,7 +189,7 @@ class ReceiverModel:
             if self.last + 1 + ahead > self.acked + self.windowsize:
                 break
             if self.wire[self.last + 1 + ahead] == number:
-                return self._gap() if ahead else self._next(payload)
+                return self._gap(ahead) if ahead else self._next(payload)
         if number == self.wire[self.last] and self.last > 0 and self.acked == self.last:
             return self._ack()
         return []
@@ -196,10 +208,11 @@ class ReceiverModel:
             return [*stored, *self._ack()]
         return stored
 
-    def _gap(self) -> list[tuple[object, ...]]:
-        """RFC 7440 section 4: the last block in order, once for each gap."""
+    def _gap(self, ahead: int) -> list[tuple[object, ...]]:
+        """RFC 7440 section 4: the last block in order, once for each pass of the window."""
         self.negotiating = False
-        if self.gap_told_after == self.last:
+        further, self.gap_ahead = ahead > self.gap_ahead, ahead
+        if self.gap_told_after == self.last and further:
             return []
         self.gap_told_after = self.last
         return self._ack()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from typing import Final
 
 import click
 
@@ -15,6 +17,15 @@ from snowowl.cli.transfer import (
     stdin,
     transfer_options,
 )
+
+
+EXIT_UNCONFIRMED: Final = 28
+"""As curl 7.88 ends where no ACK of the last block comes, be it from a silent port or a closed one.
+
+Rule R14, by which a peer that is gone at the end has the file, is about clients that read: they close
+their port as soon as they have all.  A server that keeps to RFC 1123 4.2.3.1 stays to repeat its ACK;
+and one that has stored nothing must not pass for one that has, to a script that looks at the status.
+"""
 
 
 @click.command(epilog=EXIT_CODES_HELP)
@@ -34,7 +45,8 @@ def put(
 ) -> None:
     """Send FILE (- is stdin) to tftp://HOST[:PORT]/NAME[;mode=netascii].
 
-    A URL that ends in a slash takes the name of FILE.
+    A URL that ends in a slash takes the name of FILE. If all was sent and only the last
+    acknowledgement does not come, the exit status is 28.
     """
     import attrs
 
@@ -58,6 +70,11 @@ def put(
             return await send(source, target, options=options, progress=progress)
 
     sent = run_transfer(transfer)
-    report(name, sent.size, sent.seconds, sent.granted, sent.retransmitted, quiet=quiet)
     if not sent.confirmed:
-        click.echo("snowowl: the last ACK did not come; the server most likely has all", err=True)
+        click.echo(
+            "snowowl: all octets were sent, the last acknowledgement did not come: "
+            "the server may or may not have the file",
+            err=True,
+        )
+        sys.exit(EXIT_UNCONFIRMED)
+    report(name, sent.size, sent.seconds, sent.granted, sent.retransmitted, quiet=quiet)

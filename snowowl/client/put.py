@@ -28,7 +28,7 @@ from snowowl.wire.packets import Mode, Options, WriteRequest
 
 @attrs.frozen
 class Sent:
-    """A file that the server has acknowledged, whole."""
+    """A file of which every octet was sent; look at `confirmed` before you rely on it."""
 
     size: int
     """Octets on the wire."""
@@ -36,7 +36,9 @@ class Sent:
     granted: Options
     retransmitted: int
     confirmed: bool
-    """The last ACK came; without it the server has the file in all likelihood."""
+    """The last ACK came: the server has the file.  Without it, it may have it or not: it closed its
+    port or fell silent after the last window was sent, and that is how a server looks whose last ACK
+    was lost, and one that died before it stored anything."""
 
 
 async def put(
@@ -50,7 +52,8 @@ async def put(
     """Send octets, the file at a path, or all that a file descriptor yields to a TFTP URL.
 
     A server that refuses the options by ERROR 8 is asked once more without.  Raises ValueError for
-    a URL that is none, ClientError if the transfer fails.
+    a URL that is none, ClientError if the transfer fails; it has not failed if only the last ACK is
+    missing, see `Sent.confirmed`.
     """
     target = parse_url(url) if isinstance(url, str) else url
     options = options or ClientOptions()

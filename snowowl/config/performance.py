@@ -15,6 +15,8 @@ from snowowl.config.constraints import Range
 from snowowl.config.keys import changed, doc
 
 _BUFFER_KB_MAX = 1 << 20  # 1 GiB: SO_RCVBUF is an int of octets, and Linux doubles it
+_SMALL_MAX = 65_536  # files that content keeps in memory, where there is nothing for sendfile
+_FILLED_MIN = 8  # of fewer places, one datagram takes a quarter: no batch is small then
 
 _PLATFORM = "performance.platform"
 _RUNG = f"{_PLATFORM}.rung"
@@ -22,13 +24,15 @@ _BATCH_SWITCHES = (f"{_PLATFORM}.batch.enable_sendmmsg", f"{_PLATFORM}.batch.ena
 _BATCH_SIZE = f"{_PLATFORM}.batch.max_batch_size"
 _BATCH_TIMEOUT = f"{_PLATFORM}.batch.batch_timeout_us"
 _OFFLOAD = (f"{_PLATFORM}.offload.enable_gso", f"{_PLATFORM}.offload.enable_gro")
-_SENDFILE = f"{_PLATFORM}.zero_copy.use_sendfile"
-_SENDFILE_SIZES = (
+_SENDFILES = (
+    f"{_PLATFORM}.zero_copy.use_sendfile",
     f"{_PLATFORM}.zero_copy.sendfile_threshold_bytes",
     f"{_PLATFORM}.zero_copy.sendfile_blksize_min",
 )
-_ZEROCOPY = f"{_PLATFORM}.zero_copy.use_msg_zerocopy"
-_ZEROCOPY_SIZE = f"{_PLATFORM}.zero_copy.msg_zerocopy_threshold_bytes"
+_ZEROCOPIES = (
+    f"{_PLATFORM}.zero_copy.use_msg_zerocopy",
+    f"{_PLATFORM}.zero_copy.msg_zerocopy_threshold_bytes",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -53,16 +57,17 @@ class BatchConfig:
     max_batch_size: Annotated[int, Range(1, 1024)] = attrs.field(
         default=32,  # Linux takes at most UIO_MAXIOV, 1024, in one call
         metadata=doc(
-            "The most datagrams in one system call. More spares calls while hundreds of clients"
-            " are served at once; it costs memory for each socket (a full datagram for each place"
-            " in a received batch), and lets one socket keep the others waiting for longer.",
+            "The most datagrams, or windows that are sent as one, in one system call. More spares"
+            " calls while hundreds of clients are served at once; it costs memory (64 KiB for each,"
+            " as far as they were ever full), and lets one socket keep the others waiting longer.",
         ),
     )
     batch_timeout_us: Annotated[int, Range(0, 10_000)] = attrs.field(
         default=100,
         metadata=doc(
-            "How long, in microseconds, a batch that is not full may wait for more; 0: never."
-            " Waiting makes fuller batches, and every client waits along: 0 gives the shortest"
+            "How long, in microseconds, a batch may wait to fill; 0: never. Only done where a"
+            " socket has max_batch_size transfers or more and its last batch was not a quarter"
+            " full. Waiting makes fuller batches, and all clients wait along: 0 gives the shortest"
             " round trips, more than the default only pays where CPU time is scarce.",
         ),
     )
@@ -73,18 +78,20 @@ class ZeroCopyConfig:
     """The `[performance.platform.zero_copy]` table."""
 
     use_sendfile: bool = attrs.field(
-        default=True,
+        default=False,  # 1.5 GB/s and 0.40 CPU s/GiB, from the mapping 3.0 and 0.21 (65464 octets)
         metadata=doc(
             "Send large blocks of large files by sendfile, which hands the kernel's own pages to"
-            " the socket. It takes a second system call for each block, hence the two sizes below."
-            " Turn it off to compare, or for a file system that does it badly.",
+            " the socket, but takes a few system calls for each block; blocks of an odd size are"
+            " sent in the other ways. Where it was measured, sending from the mapped file takes half"
+            " of the time: turn it on only after a comparison.",
         ),
     )
     sendfile_threshold_bytes: Annotated[int, Range(0, 1 << 30)] = attrs.field(
         default=65_536,
         metadata=doc(
-            "The smallest file, in octets, that sendfile is used for. A small file is sent before"
-            " the set-up has paid; lower it only for files of a few very large blocks.",
+            "The smallest file, in octets, that sendfile is used for. Files of up to 65536 octets"
+            " are kept in memory and are never sent by it, so there is nothing to gain from less;"
+            " more keeps files from it that a few blocks are the whole of.",
         ),
     )
     sendfile_blksize_min: Annotated[int, Range(8, 65464)] = attrs.field(
@@ -100,15 +107,17 @@ class ZeroCopyConfig:
         metadata=doc(
             "Send large windows with MSG_ZEROCOPY: the network card reads the mapped file itself."
             " Each send is confirmed by a message that has to be fetched, and on loopback and many"
-            " virtual cards the kernel copies all the same: try it with a fast card only.",
+            " virtual cards the kernel copies all the same: try it with a fast card only. Needs"
+            " enable_sendmmsg.",
         ),
     )
     msg_zerocopy_threshold_bytes: Annotated[int, Range(0, 65507)] = attrs.field(
         default=8192,  # one send is at most one UDP payload, 65507
         metadata=doc(
-            "The smallest send, in octets, that MSG_ZEROCOPY is used for; a window that goes out"
-            " by one call is one send. Below some 10 KB the confirmation costs more than the copy"
-            " that it saves.",
+            "The smallest send, in octets, that MSG_ZEROCOPY is used for; a window that goes out as"
+            " one is one send. The kernel takes only so many pieces in one: five blocks of 1428"
+            " octets are the most, which the default leaves out, because below some 10 KB the"
+            " confirmation costs more than the copy that it saves.",
         ),
     )
 
@@ -154,8 +163,8 @@ class PlatformConfig:
         metadata=doc(
             "How long, in microseconds, to look for the next packet again and again before going to"
             " sleep; 0: never. Spares the wake-up, most of a lock-step client's round trip on a"
-            " quick network, at the price of CPU time. Set 0 where the CPU is shared or power"
-            " matters.",
+            " quick network, at the price of CPU time. Only done where a socket has four transfers"
+            " at most, and ever more seldom while it is in vain. Set 0 where power matters.",
         ),
     )
     batch: BatchConfig = attrs.field(
@@ -207,14 +216,15 @@ class FilesConfig:
         default=4096,
         metadata=doc(
             "How far the kernel is asked to read ahead of what a transfer needs now, in KiB; 0: not"
-            " at all. More helps slow disks and network file systems; it takes page cache, and is"
-            " wasted on transfers that end early.",
+            " at all. It is only asked for what is not in memory. More helps slow disks and network"
+            " file systems; it takes page cache, and is wasted on transfers that end early.",
         ),
     )
     access_hint: Literal["normal", "sequential", "random"] = attrs.field(
         default="sequential",
         metadata=doc(
-            "What the kernel is told of how a file will be read (posix_fadvise, madvise)."
+            "What the kernel is told of how a file of more than 64 KiB will be read (posix_fadvise,"
+            " madvise)."
             ' "sequential" makes it read ahead further, "random" makes it leave that to'
             ' read_ahead_kb, "normal" says nothing. "random" may pay where many clients are at'
             " different places of files that do not fit into memory.",
@@ -257,20 +267,28 @@ class PerformanceConfig:
         batch, zero_copy, offload = platform.batch, platform.zero_copy, platform.offload
         batch_sizes = (_BATCH_SIZE, _BATCH_TIMEOUT)
         if platform.rung == "portable":
-            keys = (*_BATCH_SWITCHES, *batch_sizes, *_OFFLOAD, _ZEROCOPY, _ZEROCOPY_SIZE)
-            yield f'{_RUNG} is "portable"', keys
+            yield (
+                f'{_RUNG} is "portable"',
+                (*_BATCH_SWITCHES, *batch_sizes, *_OFFLOAD, *_SENDFILES, *_ZEROCOPIES),
+            )
         if platform.rung == "mmsg":
             yield f'{_RUNG} is "mmsg"', _OFFLOAD
         if not batch.enable_sendmmsg and not batch.enable_recvmmsg:
             forced = (_RUNG,) if platform.rung == "mmsg" else ()
             yield f"{' and '.join(_BATCH_SWITCHES)} are both false", (*forced, *batch_sizes)
-        if batch.max_batch_size == 1:
-            yield f"{_BATCH_SIZE} is 1", (_BATCH_TIMEOUT,)
+        if not batch.enable_recvmmsg:
+            yield f"{_BATCH_SWITCHES[1]} is false", (_BATCH_TIMEOUT,)
+        if batch.max_batch_size < _FILLED_MIN:
+            yield f"{_BATCH_SIZE} is less than {_FILLED_MIN}", (_BATCH_TIMEOUT,)
         if platform.rung == "gso" and not offload.enable_gso and not offload.enable_gro:
             yield f"{' and '.join(_OFFLOAD)} are both false", (_RUNG,)
         if not zero_copy.use_sendfile:
-            yield f"{_SENDFILE} is false", _SENDFILE_SIZES
+            yield f"{_SENDFILES[0]} is false", _SENDFILES[1:]
         elif zero_copy.sendfile_blksize_min > blksize_max:
-            yield f"no block is larger than {blksize_max} octets", _SENDFILE_SIZES
+            yield f"no block is larger than {blksize_max} octets", _SENDFILES[1:]
+        elif zero_copy.sendfile_threshold_bytes <= _SMALL_MAX:
+            yield f"files of up to {_SMALL_MAX} octets are kept in memory", _SENDFILES[1:2]
+        if not batch.enable_sendmmsg:
+            yield f"{_BATCH_SWITCHES[0]} is false", _ZEROCOPIES
         if not zero_copy.use_msg_zerocopy:
-            yield f"{_ZEROCOPY} is false", (_ZEROCOPY_SIZE,)
+            yield f"{_ZEROCOPIES[0]} is false", _ZEROCOPIES[1:]

@@ -24,6 +24,7 @@ import mmap
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Literal
 
 import attrs
@@ -80,7 +81,8 @@ class MappedFile:
         self._fd = fd
         self._ready: set[int] = set()
         if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(fd, 0, 0, _ADVICES[self._hints.access])
+            with suppress(OSError):  # a sandbox may forbid it, and it is only a wish
+                os.posix_fadvise(fd, 0, 0, _ADVICES[self._hints.access])
         self._can_probe = sys.platform == "linux"
 
     def close(self) -> None:
@@ -173,8 +175,9 @@ class MappedFile:
     def _advise(self, start: int, stop: int) -> None:
         if not hasattr(os, "posix_fadvise"):
             return
-        for offset in range(start, min(stop + self._hints.read_ahead, self.size), _ADVICE):
-            os.posix_fadvise(self._fd, offset, _ADVICE, os.POSIX_FADV_WILLNEED)
+        with suppress(OSError):  # as above
+            for offset in range(start, min(stop + self._hints.read_ahead, self.size), _ADVICE):
+                os.posix_fadvise(self._fd, offset, _ADVICE, os.POSIX_FADV_WILLNEED)
 
     def _read(self, extent: int) -> None:
         offset = extent << EXTENT_BITS
@@ -214,7 +217,8 @@ def _map(fd: int, size: int, access: str) -> mmap.mmap:
             ) from error
         raise from_os_error(error, "mapping a file") from error
     if hasattr(mapping, "madvise"):
-        mapping.madvise(getattr(mmap, f"MADV_{access.upper()}"))
+        with suppress(OSError):  # as above
+            mapping.madvise(getattr(mmap, f"MADV_{access.upper()}"))
     return mapping
 
 

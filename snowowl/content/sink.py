@@ -18,6 +18,10 @@ from snowowl.content.temporary import Temporary
 from snowowl.wire.constants import HEADER_SIZE, ErrorCode
 from snowowl.wire.netascii import Decoder
 
+FLUSH_SIZE: Final = 512 * 1024
+"""Octets of an upload that are worth a trip to a thread: that costs about 80 us, the writing 150 us.
+Fewer wait in memory for as long as their client pauses; `HIGH_WATER` is the bound that counts."""
+
 HIGH_WATER: Final = 1 << 20
 """Octets in memory at which an upload must stop acknowledging: one thread hop (about 60 us) then
 writes so much that it costs nothing beside the writing, and 1000 uploads that stall on a disk hold
@@ -71,6 +75,11 @@ class Sink:
     def full(self) -> bool:
         """Whether to stop acknowledging until a flush has made room."""
         return self._stored + self._writing >= HIGH_WATER
+
+    @property
+    def worth_writing(self) -> bool:
+        """Whether so much is pending that a trip to a thread pays."""
+        return self.pending >= FLUSH_SIZE
 
     def store(self, data: Buffer, stride: int, count: int) -> None:
         """Copy the payload of `count` DATA datagrams that lie `stride` octets apart in `data`.

@@ -17,7 +17,8 @@ from snowowl.datagram import cmsg, sendfile
 from snowowl.datagram.calls import INTERRUPTED, Calls
 from snowowl.datagram.endpoint import ATTEMPTS_MAX, NEVER_SENT, SocketEndpoint
 from snowowl.datagram.interface import Received, Train, Transmit, Unsent
-from snowowl.datagram.messages import Limits, Messages, Position
+from snowowl.datagram.limits import Limits
+from snowowl.datagram.messages import Messages, Position
 from snowowl.datagram.slots import Slots
 from snowowl.datagram.zerocopy import ZeroCopy
 
@@ -104,10 +105,15 @@ class BatchEndpoint(SocketEndpoint):
                 break
             heard = self._take_errors()
             at_stake = at_stake or self._messages.datagrams(1)
-            if not heard and limits is not _PLAIN and self._is_refused(transmit, datagram, reason):
+            attempts += heard
+            if (
+                (not heard or attempts == ATTEMPTS_MAX)
+                and limits is not _PLAIN
+                and self._is_refused(transmit, datagram, reason)
+            ):
                 limits, refused = _PLAIN, reason  # at once
                 continue
-            attempts += 1
+            attempts += not heard
             if attempts < ATTEMPTS_MAX and (heard or reason not in NEVER_SENT):
                 continue
             if reason in NEVER_SENT:

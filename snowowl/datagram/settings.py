@@ -26,7 +26,7 @@ class Settings:
     """Octets (SO_RCVBUF), 0 for the system's default.  That is 208 KiB and loses requests when
     about 250 boards ask at once; 4 MiB hold more than a thousand."""
     send_buffer: int = 0
-    sendfile: bool = True
+    sendfile: bool = False
     sendfile_file_min: int = 65536
     """Octets that a file must have to be sent by `sendfile`."""
     sendfile_block_min: int = 16384

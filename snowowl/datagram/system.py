@@ -17,7 +17,8 @@ from snowowl.datagram.batch import BatchEndpoint
 from snowowl.datagram.capabilities import probe
 from snowowl.datagram.endpoint import SocketEndpoint
 from snowowl.datagram.interface import LocalAddress
-from snowowl.datagram.messages import Limits, Messages
+from snowowl.datagram.limits import Limits
+from snowowl.datagram.messages import Messages
 from snowowl.datagram.portable import PortableEndpoint
 from snowowl.datagram.settings import Settings
 from snowowl.datagram.slots import Slots

@@ -8,6 +8,11 @@ wait a whole second or more for each lost packet, which is what makes them slow 
 The other half of Karn's rule: an interval that was doubled stays so until there is a sample.  Where
 the round trip is longer than the interval, everything is sent twice, nothing gives a sample, and an
 interval that fell back with each answer would be too short for ever.
+
+Between a round trip and the floor there is room for a *probe* (RFC 8985 section 7: tail loss probe):
+one datagram, sent again once nearly every answer would have come.  If it was the silence before a
+client writes to flash, that costs one datagram; if it was a loss, it saves the rest of the interval.
+Karn's rule holds for it too, and where a `timeout` was negotiated there is none.
 """
 
 from __future__ import annotations
@@ -46,14 +51,20 @@ class RetransmitPolicy:
     silence_max: float = 30.0
     retries_unanswered: int = SENDS_UNANSWERED_MAX - 1
     """Retransmissions to a peer that has not answered once, at most."""
+    probe_floor: float = 0.02
+    """No probe comes sooner: two ticks of the slowest clock that drives a client (100 Hz), as Linux'
+    TCP has it.  With one packet in a hundred lost this lets 40 MB/s through in windows of 16 blocks,
+    the floor of 0.2 s lets 5."""
 
 
 class RetransmitTimer:
     """One transfer's timer: armed by what is sent, moved by what is answered."""
 
     __slots__ = (
+        "_due_after",
         "_fixed",
         "_policy",
+        "_round_trip_max",
         "_rto",
         "_rttvar",
         "_sample_due",
@@ -62,6 +73,7 @@ class RetransmitTimer:
         "_srtt",
         "answered",
         "deadline",
+        "due_at",
         "interval",
         "progressed_at",
         "retries",
@@ -75,9 +87,14 @@ class RetransmitTimer:
         self._rto = policy.initial
         self.interval = policy.initial
         """Seconds from a send to its retransmission."""
+        self._due_after = policy.initial
+        """Seconds from a send to its probe, or the interval if there is to be none."""
+        self._round_trip_max = NEVER
+        """Seconds within which nearly every answer comes; no less than the probe's floor."""
         self._sampling = False
         self._sample_due = -NEVER
         self._sent_at = 0.0
+        """When something was sent last, or when waiting began anew."""
         self.progressed_at = NEVER
         """When the peer last answered; before that, when something was first sent."""
         self.answered = False
@@ -85,6 +102,9 @@ class RetransmitTimer:
         self.retries = 0
         """Retransmissions since the last progress."""
         self.deadline = NEVER
+        """When to send again."""
+        self.due_at = NEVER
+        """When to send the probe, or again."""
 
     @property
     def round_trip(self) -> float | None:
@@ -92,9 +112,9 @@ class RetransmitTimer:
         return self._srtt
 
     def fix(self, timeout: int) -> None:
-        """Obey a negotiated timeout, in seconds (RFC 2349)."""
+        """Obey a negotiated timeout, in seconds (RFC 2349): nothing is sent again any sooner."""
         self._fixed = True
-        self.interval = float(timeout)
+        self.interval = self._due_after = float(timeout)
 
     def sent(self, now: float) -> None:
         """Note that something new was sent: its answer gives a sample of the round trip."""
@@ -103,6 +123,7 @@ class RetransmitTimer:
         self._sampling = True
         self._sent_at = now
         self.deadline = now + self.interval
+        self.due_at = now + self._due_after
 
     def rearm(self, now: float) -> None:
         """Wait a whole interval again, for something that gives no sample.
@@ -111,7 +132,18 @@ class RetransmitTimer:
         has come, and how far apart two parts are says nothing about the round trip.
         """
         self._sampling = False
-        self.deadline = now + self.interval
+        self._sent_at = now
+        self.deadline = self.due_at = now + self.interval
+
+    def probed(self, now: float) -> None:
+        """Note that the probe was sent: one for each silence, twice as late until there is a sample.
+
+        If nothing comes of it, neither did what it was to cause: so the wait for all to be sent again
+        is not the whole interval any more, but as long again, twice.
+        """
+        self._sampling = False
+        self._due_after = min(2 * self._due_after, self.interval)
+        self.deadline = self.due_at = min(self.deadline, now + self._due_after)
 
     def forgo_sample(self) -> None:
         """Note that something was sent twice for which the peer is not granted more time."""
@@ -138,6 +170,14 @@ class RetransmitTimer:
         self._sampling = True
         self._sent_at = now
         self.deadline = now + self.interval
+        self.due_at = now + self._due_after
+
+    def is_late(self, now: float) -> bool:
+        """Say whether an answer that comes now comes later than nearly all, or to what was sent again.
+
+        Before the first sample none is late.
+        """
+        return self.retries > 0 or now - self._sent_at > self._round_trip_max
 
     def expired(self, now: float) -> bool:
         """Say whether to send again; False means that it is time to give up."""
@@ -150,12 +190,21 @@ class RetransmitTimer:
         self.retries += 1
         if not self._fixed:
             self.interval = min(self.interval * 2, max(policy.ceiling, self._rto))
+            self._due_after = self.interval
         return True
 
     def stop(self) -> None:
         """Disarm: nothing is awaited from the peer."""
         self._sampling = False
-        self.deadline = NEVER
+        self.deadline = self.due_at = NEVER
+
+    def excuse(self, now: float) -> None:
+        """Note that the silence up to now was ours: the peer was asked for nothing since it was armed.
+
+        What the peer had been silent before stays: where content is slow each time that a block is
+        sent again, a peer that is gone must be given up all the same.
+        """
+        self.progressed_at = min(self.progressed_at + now - self._sent_at, now)
 
     def _sample(self, round_trip: float) -> None:
         """Take a sample, as in RFC 6298 section 2."""
@@ -166,6 +215,10 @@ class RetransmitTimer:
             self._rttvar += (abs(self._srtt - round_trip) - self._rttvar) / 4
             self._srtt += (round_trip - self._srtt) / 8
         policy = self._policy
-        self._rto = min(max(self._srtt + 4 * self._rttvar, policy.floor), policy.ceiling)
+        nearly_all = self._srtt + 4 * self._rttvar
+        self._round_trip_max = max(nearly_all, policy.probe_floor)
+        self._rto = min(max(nearly_all, policy.floor), policy.ceiling)
         if not self._fixed:
-            self.interval = self._rto
+            self.interval = self._due_after = self._rto
+            if policy.floor < policy.ceiling:  # else it is a timeout that somebody has chosen
+                self._due_after = min(self._round_trip_max, self._rto)

@@ -32,7 +32,16 @@ NO_ACK = -2
 class Sending(Transfer):
     """Sends a file of known size, window by window."""
 
-    __slots__ = ("_disowned", "_heard_twice", "_pace", "awaited", "size", "window")
+    __slots__ = (
+        "_counted_to",
+        "_disowned",
+        "_heard_twice",
+        "_pace",
+        "_probed",
+        "awaited",
+        "size",
+        "window",
+    )
 
     def __init__(self, policy: RetransmitPolicy, size: int) -> None:
         super().__init__(policy)
@@ -42,6 +51,11 @@ class Sending(Transfer):
         self._pace = Pace(1)
         self._heard_twice = False
         """A duplicate ACK has come since the timer last expired: the peer is there."""
+        self._counted_to = 0
+        """The block after the window, for a peer that counts it from where it was before a timeout of
+        its own."""
+        self._probed = 0
+        """The block that was sent as a probe last: an ACK of it that comes twice says nothing."""
         self._disowned = False
         """The peer said "unknown transfer ID": dead, unless it goes on acknowledging."""
         self.awaited = NO_ACK
@@ -79,7 +93,7 @@ class Sending(Transfer):
             self.awaited = NO_ACK
         timer = self._timer
         timer.went_on(now)
-        self.deadline = timer.deadline
+        self.deadline = timer.due_at
         self._disowned = False
         return first, following - first
 
@@ -88,8 +102,9 @@ class Sending(Transfer):
         if (
             self.state is not State.TRANSFERRING
             or self._paused
-            or self._pace.strained
-            or window.has_room
+            or self._pace.wary
+            or self._heard_twice
+            or window.room > 0
             or not window.base < window.next <= window.total
         ):
             return NO_ACK
@@ -100,7 +115,7 @@ class Sending(Transfer):
         self.window = SendWindow(
             terms.windowsize, blocks_in(self.size, terms.blksize), terms.rollover
         )
-        self._pace = Pace(terms.windowsize)
+        self._pace = Pace(terms.windowsize, cautious=terms.timeout is not None)
         if terms.timeout is not None:
             self._timer.fix(terms.timeout)
 
@@ -123,30 +138,53 @@ class Sending(Transfer):
         return actions
 
     def _take(self) -> Actions:
-        first, count = self.window.take(self._pace.burst)
+        count_max = self._pace.burst
+        if self._pace.strained:
+            room = self.window.room
+            if 1 < room <= count_max:
+                count_max = room - 1
+        first, count = self.window.take(count_max)
         return (SendBlocks(first, count),) if count else NOTHING
 
     def _arm(self, now: float) -> None:
         """Set the deadline: for what is in flight, or for the next burst of the window."""
-        self.deadline = self._timer.deadline
+        self.deadline = self._timer.due_at
         if self._pace.strained and self._burst_is_due:
             self.deadline = now + pause_seconds(self._timer.round_trip)
 
     @property
     def _burst_is_due(self) -> bool:
         """Only a part of the window was sent, and nothing but time keeps the rest."""
-        return self.state is State.TRANSFERRING and self.window.has_room
+        return self.state is State.TRANSFERRING and self.window.room > 0
 
     def _timer_expired(self, now: float) -> Actions:
         if now < self.deadline:
             return NOTHING
         if self._burst_is_due:
             return self._send(now)
+        if now < self._timer.deadline:
+            return self._probe(now)
         if self._disowned:
             return self._peer_gone(
                 Outcome(OutcomeKind.ABORTED, "unknown transfer ID", ErrorCode.UNKNOWN_TID)
             )
         return super()._timer_expired(now)
+
+    def _probe(self, now: float) -> Actions:
+        """Send the first and the last block in flight again, so that the peer says what it has.
+
+        The last one shows it a gap, if the end of the window was lost, or that its ACK was (RFC 8985
+        section 7).  The first one is for receivers that report a gap only once: if what they asked
+        for is lost too, nothing else makes them go on.
+        """
+        window = self.window
+        self._timer.probed(now)
+        self.deadline = self._timer.deadline
+        first, last = window.base, window.next - 1
+        self._probed = last
+        self.retransmitted += 1 + (first < last)
+        probe = SendBlocks(last, 1)
+        return (SendBlocks(first, 1), probe) if first < last else (probe,)
 
     def _datagram_received(self, datagram: Buffer, now: float) -> Actions:
         if len(datagram) < 4 or datagram[0] != 0:
@@ -169,22 +207,36 @@ class Sending(Transfer):
         count = window.acknowledged_by(number)
         if not count:
             return NOTHING if count is None else self._duplicate_ack_received(now)
+        start = window.base
         window.slide(count)
+        late = window.next > window.base and self._timer.is_late(now)
         self._timer.progressed(now)
-        self._disowned = False
+        self._disowned = self._heard_twice = False
         if window.base > window.total:
             self._end(Outcome(OutcomeKind.COMPLETED), Trigger.LAST_ACKED)
             return NOTHING
         if window.next > window.base:
             # RFC 7440 section 4: an ACK inside the window asks for the blocks after it once more.
-            # But not the ACK of the last block from before a rewind: U-Boot, which counted its
-            # window from where it was then, sends that one in the course of things.
-            if window.base != window.twice:
-                self._pace.failed(timed_out=False)
-                self.retransmitted += window.rewind()
-        elif self._pace.strained:
-            self._pace.passed()
+            # But not the ACK of the last block of the window in which the peer timed out: U-Boot,
+            # which goes on counting from its beginning, sends that one in the course of things.
+            if window.base != self._counted_to:
+                self._counted_to = start + window.size if late else 0
+                self._pace.failed(count, window.next - start, late=late)
+                return self._go_back(now)
+        elif self._pace.wary:
+            self._pace.passed(count)
         return self._send(now)
+
+    def _go_back(self, now: float) -> Actions:
+        """Send again what follows the last acknowledged block."""
+        self.retransmitted += self.window.rewind()
+        if self._paused or not self._pace.strained:
+            return self._send(now)
+        # The peer, which tells of a gap as soon as it sees one, has yet to take what came after it;
+        # and if what it asks for is lost now, it may not ask again.
+        self._timer.rearm(now)
+        self.deadline = now + 2 * pause_seconds(self._timer.round_trip)
+        return NOTHING
 
     def _opening_acked(self, number: int, now: float) -> Actions:
         """Handle ACK 0, the answer to the OACK of a server or to the WRQ of a client."""
@@ -195,21 +247,22 @@ class Sending(Transfer):
 
     def _duplicate_ack_received(self, now: float) -> Actions:
         window = self.window
-        self._heard_twice = True
         if window.size == 1 or self._paused:
             return NOTHING
+        self._heard_twice = True
         if window.base <= window.twice or window.next == window.base:
             return NOTHING
-        self._pace.failed(timed_out=False)
-        self.retransmitted += window.rewind()
-        return self._send(now)
+        if window.base == self._probed + 1:
+            return NOTHING
+        self._pace.failed(0, window.next - window.base, late=self._timer.is_late(now))
+        return self._go_back(now)
 
     def _resend(self) -> Actions:
         if self.state is State.NEGOTIATING:
             return self._resend_opening()
-        if self._timer.retries == 1 or self._heard_twice:
+        if self._heard_twice or self._timer.retries > 1:
             self._heard_twice = False
-            self._pace.failed(timed_out=True)
+            self._pace.stalled()
         self.retransmitted += self.window.rewind()
         return self._take()
 
@@ -217,6 +270,8 @@ class Sending(Transfer):
         if self.state is State.TRANSFERRING and is_unknown_tid(datagram):
             # lwIP's client sends this for any block that it did not expect, and goes on.
             self._disowned = True
+            if not self._burst_is_due:
+                self.deadline = self._timer.deadline  # no probe: it would be called unknown too
             return NOTHING
         return self._error_received(datagram)
 

@@ -203,7 +203,10 @@ class Transfer(ABC):
         if not self._paused:
             return NOTHING
         self._paused = False
-        return self._resume(now) if self.state is State.TRANSFERRING else NOTHING
+        if self.state is not State.TRANSFERRING:
+            return NOTHING
+        self._timer.excuse(now)
+        return self._resume(now)
 
     def _content_committed(self, now: float) -> Actions:
         del now

@@ -58,9 +58,9 @@ class SendWindow:
         return first, self.next - first
 
     @property
-    def has_room(self) -> bool:
-        """There are blocks that may be sent and were not."""
-        return self.next < min(self.base + self.size, self.total + 1)
+    def room(self) -> int:
+        """Blocks that may be sent and were not."""
+        return min(self.base + self.size, self.total + 1) - self.next
 
     @property
     def all_sent(self) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Final
 
+import attrs
+
 from snowowl.config import Config
+from snowowl.config.keys import changed
 from snowowl.datagram.capabilities import Capabilities
 from snowowl.datagram.settings import Settings
 from snowowl.datagram.system import SystemNetwork
+from snowowl.wire.constants import BLKSIZE_MAX
 
 _PLATFORM: Final = "performance.platform"
 _KEYS: Final = {
@@ -50,7 +55,27 @@ def system_network(config: Config) -> SystemNetwork:
     return SystemNetwork(settings_of(config), shares_slots=True)
 
 
-def without(capabilities: Capabilities) -> Iterator[str]:
-    """Yield a warning for each key that has no effect on this machine."""
-    for missing in capabilities.missing:
-        yield f"{_KEYS[missing.feature]} has no effect: {missing.reason}"
+def without(config: Config, capabilities: Capabilities) -> Iterator[str]:
+    """Yield a warning for each key that has no effect on this machine.
+
+    For a switch, also if nobody has turned it: the server is slower than it says it would be.  For
+    all else only if somebody has set it.  Nothing that `Config.warnings` says already.
+    """
+    performance = config.performance
+    platform, files = performance.platform, performance.files
+    named = {_KEYS[missing.feature]: missing.reason for missing in capabilities.missing}
+    if capabilities.rung == "portable":
+        lowered = attrs.evolve(performance, platform=attrs.evolve(platform, rung="portable"))
+        for key, _ in lowered.unused(BLKSIZE_MAX):
+            named.setdefault(key, "nothing but the rung portable works here")
+    set_keys = set(changed(performance))
+    for path, value, function in (
+        ("platform.poll_us", platform.poll_us, "sched_yield"),
+        ("files.read_ahead_kb", files.read_ahead_kb, "posix_fadvise"),
+    ):
+        if value and path in set_keys and not hasattr(os, function):
+            named[f"performance.{path}"] = f"this system has no {function}"
+    known = dict(performance.unused(BLKSIZE_MAX))
+    for key, reason in named.items():
+        if key not in known:
+            yield f"{key} has no effect: {reason}"

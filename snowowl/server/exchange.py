@@ -24,7 +24,6 @@ from snowowl.datagram.interface import (
     Packet,
     Received,
     Region,
-    Train,
 )
 from snowowl.observe.events import InternalError
 from snowowl.observe.observers import Observers
@@ -39,14 +38,16 @@ from snowowl.protocol.events import (
     TimerExpired,
 )
 from snowowl.protocol.outcome import OutcomeKind
+from snowowl.protocol.sending import NO_ACK
 from snowowl.server.alarms import Alarms
 from snowowl.server.drops import DropWatch
 from snowowl.server.intake import Intake
 from snowowl.server.member import Member
 from snowowl.server.outbox import Outbox
+from snowowl.server.trains import train_of
 from snowowl.server.tuning import Tuning
-from snowowl.wire.codec import Buffer, data_headers, encode_error, header_offset, opcode_of
-from snowowl.wire.constants import HEADER_SIZE, ErrorCode, Opcode
+from snowowl.wire.codec import Buffer, encode_error, opcode_of
+from snowowl.wire.constants import ErrorCode, Opcode
 
 BATCHES_PER_TURN = 8
 """Batches handled before other tasks get a turn: 256 datagrams, in 1 to 2 ms."""
@@ -60,7 +61,6 @@ SUPERSEDED = Stopped(OutcomeKind.SUPERSEDED, "the client asked anew")
 _STRAY = encode_error(ErrorCode.UNKNOWN_TID, "unknown transfer ID")
 _REQUESTS = (Opcode.RRQ, Opcode.WRQ)
 _PROGRESS = (Opcode.DATA, Opcode.ACK)
-_HEADERS = (Region(data_headers(0)), Region(data_headers(1)))
 
 RequestHandler = Callable[[Sequence[Received]], None]
 
@@ -146,7 +146,7 @@ class Exchange:
         with self.scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._alarms.run, self._expire)
-                nursery.start_soon(self._outbox.run)
+                nursery.start_soon(self._outbox.run, self.flush)
                 await self._pump()
 
     async def _pump(self) -> None:
@@ -190,7 +190,12 @@ class Exchange:
             member = members.get(received.peer)
             if member is not None and member.awaited == received.word:
                 try:
-                    self._go_on(member, now)
+                    if member.sending is not None:
+                        self._go_on(member, now)
+                    elif len(received.data) == member.block_size:
+                        self._take_block(member, received.data, now)
+                    else:
+                        self._handle(member, DatagramsReceived(received.data, received.stride, now))
                 except Exception:  # noqa: BLE001 - as in `_handle`
                     self._fail(member)
             elif member is None:
@@ -213,28 +218,28 @@ class Exchange:
         assert body is not None
         first, count = transfer.go_on(now)
         member.awaited = transfer.awaited
-        terms = transfer.terms
-        blksize = terms.blksize
+        blksize = transfer.terms.blksize
         offset = (first - 1) * blksize
         length = count * blksize
         if offset + length >= member.ready_until:
             self._send_blocks(member, first, count)
             member.note_awaited()
         else:
-            rollover = terms.rollover
-            self._outbox.queue.append(
-                Train(
-                    member.peer,
-                    _HEADERS[rollover],
-                    header_offset(first, rollover),
-                    body,
-                    offset,
-                    length,
-                    HEADER_SIZE + blksize,
-                    count,
-                    member.local,
-                )
-            )
+            self._outbox.queue.append(train_of(member, body, offset, length, first, count))
+        if transfer.deadline < member.alarm:
+            self._alarms.set(member)
+
+    def _take_block(self, member: Member, data: Buffer, now: float) -> None:
+        """Store a block of an upload, and acknowledge a window: the same, the other way round."""
+        transfer = member.receiving
+        assert transfer is not None
+        actions = transfer.take_block(now)
+        if not self._store_blocks(member, data, len(data), 1):
+            return
+        if actions:
+            self._carry_out(member, actions)
+        elif member.awaited != NO_ACK:
+            member.awaited = transfer.awaited
         if transfer.deadline < member.alarm:
             self._alarms.set(member)
 
@@ -338,19 +343,7 @@ class Exchange:
         member.ready_until = min(
             -(-(offset + length) // source.extent) * source.extent, source.size
         )
-        self._outbox.queue.append(
-            Train(
-                member.peer,
-                _HEADERS[terms.rollover],
-                header_offset(first, terms.rollover),
-                body,
-                start,
-                length,
-                HEADER_SIZE + terms.blksize,
-                count,
-                member.local,
-            )
-        )
+        self._outbox.queue.append(train_of(member, body, start, length, first, count))
 
     def _store_blocks(self, member: Member, data: Buffer, stride: int, count: int) -> bool:
         sink = member.sink
@@ -363,7 +356,9 @@ class Exchange:
         if sink.full and not member.paused:
             member.paused = True
             member.transfer.handle(ContentPaused())
-        self._wake(member)
+            member.note_awaited()
+        if member.paused or sink.worth_writing:
+            self._wake(member)
         return True
 
     def _content_failed(self, member: Member, error: ContentError) -> None:

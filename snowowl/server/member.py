@@ -18,7 +18,7 @@ from snowowl.datagram.interface import LocalAddress, Region
 from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.sending import NO_ACK, Sending
 from snowowl.wire.codec import Buffer
-from snowowl.wire.constants import ErrorCode
+from snowowl.wire.constants import HEADER_SIZE, ErrorCode
 
 
 class Sink(Protocol):
@@ -27,6 +27,10 @@ class Sink(Protocol):
     @property
     def full(self) -> bool:
         """Enough octets wait for the disk."""
+
+    @property
+    def worth_writing(self) -> bool:
+        """So much is pending that a trip to a thread pays."""
 
     def store(self, data: Buffer, stride: int, count: int) -> None:
         """Take the payload of DATA datagrams.  Raises ContentError."""
@@ -48,6 +52,7 @@ class Member:
         "alarm",
         "attendant",
         "awaited",
+        "block_size",
         "body",
         "broken",
         "commit_wanted",
@@ -58,6 +63,7 @@ class Member:
         "paused",
         "peer",
         "ready_until",
+        "receiving",
         "sending",
         "sink",
         "source",
@@ -80,6 +86,9 @@ class Member:
         self.transfer = transfer
         self.sending = transfer if isinstance(transfer, Sending) else None
         """The transfer, if it is one that sends: asking for the type takes as long as `go_on`."""
+        self.receiving = transfer if isinstance(transfer, Receiving) else None
+        self.block_size = 0
+        """Octets of DATA with a whole block, while one is awaited that is taken without thought."""
         self.source = source
         whole = None if source is None else source.whole
         self.body = None if whole is None else Region(whole.view, whole.file)
@@ -88,8 +97,8 @@ class Member:
         self.alarm = math.inf
         """The earliest time for which the exchange has an entry for this member."""
         self.awaited = NO_ACK
-        """The ACK that needs no thought: see `Sending.awaited`.  None while there is a contest, or
-        where the content does not lie in one piece."""
+        """What needs no thought: see `Sending.awaited` and `Receiving.awaited`.  Nothing while there
+        is a contest, or where the content does not lie in one piece."""
         self.ready_until = 0
         """Content up to here, the end excluded, can be sent without asking again."""
         self.load_wanted: tuple[int, int] | None = None
@@ -111,12 +120,16 @@ class Member:
         self._changed: trio.Event | None = None
 
     def note_awaited(self) -> None:
-        """Take from the machine which ACK needs no thought."""
-        sending = self.sending
-        if sending is None or self.body is None or self.suspended or self.contest is not None:
-            self.awaited = NO_ACK
-        else:
-            self.awaited = sending.awaited
+        """Take from the machine what needs no thought."""
+        self.awaited = NO_ACK
+        if self.suspended or self.contest is not None:
+            return
+        if self.sending is not None:
+            if self.body is not None:
+                self.awaited = self.sending.awaited
+        elif self.receiving is not None:
+            self.awaited = self.receiving.awaited
+            self.block_size = HEADER_SIZE + self.receiving.terms.blksize
 
     def wake(self) -> None:
         """Tell the transfer's task that there is something for it."""

@@ -38,8 +38,8 @@ class Outbox:
         while self._backlog:
             await self._emptied.wait()
 
-    async def run(self) -> None:
-        """Send what was left over whenever the socket takes it, until cancelled."""
+    async def run(self, sent: Callable[[], None]) -> None:
+        """Send what was left over whenever the socket takes it, then call `sent`; until cancelled."""
         while True:
             await self._backlogged.wait()
             while self._backlog:
@@ -48,6 +48,7 @@ class Outbox:
                 await self._endpoint.wait_writable()
                 backlog, self._backlog = self._backlog, []
                 self._send(backlog)
+                sent()
             self._backlogged = trio.Event()
             emptied, self._emptied = self._emptied, trio.Event()
             emptied.set()

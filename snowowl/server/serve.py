@@ -105,7 +105,7 @@ async def serve(
                                     _share_endpoint(acceptor, exchanges, told, pumps)
                                 else:
                                     accepting.start_soon(acceptor.run)
-                            _tell_datapath(network, told)
+                            _tell_datapath(config, network, told)
                             told.emit(ServerStarted(addresses, str(config.server.root)))
                             end.callback(told.emit, ServerStopped())
                             task_status.started(addresses)
@@ -123,13 +123,13 @@ async def serve(
             pumps.cancel_scope.cancel()
 
 
-def _tell_datapath(network: Network, told: Observers) -> None:
+def _tell_datapath(config: Config, network: Network, told: Observers) -> None:
     """Say which way to the kernel is used, and what was asked for and cannot be had."""
     capabilities = network.capabilities
     if capabilities is None:
         return
     told.emit(DatapathChosen(capabilities.rung, capabilities.features()))
-    for warning in without(capabilities):
+    for warning in without(config, capabilities):
         told.emit(KeyWithoutEffect(warning))
     network.lowered = lambda what: told.emit(DatapathLowered(what))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import traceback
 from contextlib import ExitStack
-from typing import Final
 
 import attrs
 import trio
@@ -41,10 +40,6 @@ from snowowl.wire import options as known
 from snowowl.wire.codec import encode_error
 from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Mode, ReadRequest, WriteRequest
-
-FLUSH_SIZE: Final = 512 * 1024
-"""Octets of an upload that are worth a trip to a thread: that costs about 80 us, the writing 150 us.
-Fewer wait in memory for as long as their client pauses; `HIGH_WATER` is the bound that counts."""
 
 _BROKEN_PACKET = encode_error(BROKEN.code, BROKEN.message)
 _SHUTDOWN_PACKET = encode_error(ErrorCode.NOT_DEFINED, SHUTDOWN.message)
@@ -167,7 +162,7 @@ class Service:
             await member.changed()
             if member.commit_wanted:
                 await self._commit(exchange, member, sink)
-            elif transfer.outcome is None and (member.paused or sink.pending >= FLUSH_SIZE):
+            elif transfer.outcome is None and (member.paused or sink.worth_writing):
                 await self._flush(exchange, member, sink)
             if transfer.outcome is not None:
                 report.finish(transfer.outcome, member.detail)

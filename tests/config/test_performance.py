@@ -27,7 +27,7 @@ enable_recvmmsg = true
 max_batch_size = 32
 batch_timeout_us = 100
 [performance.platform.zero_copy]
-use_sendfile = true
+use_sendfile = false
 sendfile_threshold_bytes = 65536
 sendfile_blksize_min = 16384
 use_msg_zerocopy = false
@@ -118,9 +118,40 @@ def test_no_key_is_blamed_for_its_default(rung: str) -> None:
             BATCHES_OFF,
         ),
         (
-            "[T.batch]\nmax_batch_size = 1\nbatch_timeout_us = 50",
+            "[T.batch]\nmax_batch_size = 7\nbatch_timeout_us = 50",
             ["batch.batch_timeout_us"],
-            "performance.platform.batch.max_batch_size is 1",
+            "performance.platform.batch.max_batch_size is less than 8",
+        ),
+        (
+            "[T.batch]\nenable_recvmmsg = false\nbatch_timeout_us = 0",
+            ["batch.batch_timeout_us"],
+            "performance.platform.batch.enable_recvmmsg is false",
+        ),
+        (
+            'rung = "portable"\n[T.zero_copy]\nuse_sendfile = true',
+            ["zero_copy.use_sendfile"],
+            'performance.platform.rung is "portable"',
+        ),
+        (
+            (
+                'rung = "portable"\n[T.zero_copy]\nsendfile_threshold_bytes = 100000'
+                "\nsendfile_blksize_min = 8192"
+            ),
+            ["zero_copy.sendfile_threshold_bytes", "zero_copy.sendfile_blksize_min"],
+            'performance.platform.rung is "portable"',
+        ),
+        (
+            "[T.zero_copy]\nuse_sendfile = true\nsendfile_threshold_bytes = 4096",
+            ["zero_copy.sendfile_threshold_bytes"],
+            "files of up to 65536 octets are kept in memory",
+        ),
+        (
+            (
+                "[T.batch]\nenable_sendmmsg = false\n[T.zero_copy]\nuse_msg_zerocopy = true"
+                "\nmsg_zerocopy_threshold_bytes = 4096"
+            ),
+            ["zero_copy.use_msg_zerocopy", "zero_copy.msg_zerocopy_threshold_bytes"],
+            "performance.platform.batch.enable_sendmmsg is false",
         ),
         (
             'rung = "gso"\n[T.offload]\nenable_gso = false\nenable_gro = false',
@@ -133,12 +164,12 @@ def test_no_key_is_blamed_for_its_default(rung: str) -> None:
             "performance.platform.zero_copy.use_sendfile is false",
         ),
         (
-            "zero_copy.sendfile_threshold_bytes = 1\n[protocol]\nblksize_max = 1428",
+            "[T.zero_copy]\nuse_sendfile = true\nsendfile_threshold_bytes = 1\n[protocol]\nblksize_max = 1428",
             ["zero_copy.sendfile_threshold_bytes"],
             "no block is larger than 1428 octets",
         ),
         (
-            'zero_copy.sendfile_blksize_min = 8192\n[protocol]\nrefuse_options = ["blksize"]',
+            '[T.zero_copy]\nuse_sendfile = true\nsendfile_blksize_min = 8192\n[protocol]\nrefuse_options = ["blksize"]',
             ["zero_copy.sendfile_blksize_min"],
             "no block is larger than 512 octets",
         ),
@@ -174,10 +205,14 @@ def test_one_reason_is_enough() -> None:
     "platform",
     [
         PlatformConfig(batch=BatchConfig(enable_sendmmsg=False, max_batch_size=8)),
-        PlatformConfig(batch=BatchConfig(enable_recvmmsg=False, batch_timeout_us=0)),
+        PlatformConfig(batch=BatchConfig(enable_recvmmsg=False, max_batch_size=8)),
+        PlatformConfig(batch=BatchConfig(max_batch_size=8, batch_timeout_us=50)),
+        PlatformConfig(
+            zero_copy=ZeroCopyConfig(use_sendfile=True, sendfile_threshold_bytes=65_537)
+        ),
         PlatformConfig(rung="mmsg", batch=BatchConfig(enable_recvmmsg=False)),
         PlatformConfig(rung="gso", offload=OffloadConfig(enable_gso=False)),
-        PlatformConfig(zero_copy=ZeroCopyConfig(sendfile_blksize_min=8192)),
+        PlatformConfig(zero_copy=ZeroCopyConfig(use_sendfile=True, sendfile_blksize_min=8192)),
         PlatformConfig(
             rung="mmsg",
             zero_copy=ZeroCopyConfig(use_msg_zerocopy=True, msg_zerocopy_threshold_bytes=1),
@@ -190,6 +225,9 @@ def test_what_still_has_an_effect_is_not_named(platform: PlatformConfig) -> None
 
 
 def test_blocks_of_just_the_smallest_size_for_sendfile_are_enough() -> None:
-    text = "performance.platform.zero_copy.sendfile_blksize_min = 8192\nprotocol.blksize_max = "
+    text = (
+        "[performance.platform.zero_copy]\nuse_sendfile = true\nsendfile_blksize_min = 8192"
+        "\n[protocol]\nblksize_max = "
+    )
     assert parse_config(f"{text} 8192").warnings() == ()
     assert len(parse_config(f"{text} 8191").warnings()) == 1

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from snowowl.content import mapped
 from snowowl.content.errors import ContentError
 from snowowl.content.files import identity
-from snowowl.content.mapped import EXTENT, FileSource, MappedFile
+from snowowl.content.mapped import EXTENT, FileHints, FileSource, MappedFile
 from snowowl.wire.constants import ErrorCode
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="RWF_NOWAIT is of Linux")
@@ -37,6 +40,17 @@ def opened() -> Iterator[Opener]:
 
     yield open_mapped
     for file in held:
+        file.close()
+
+
+@contextmanager
+def hinted(path: Path, hints: FileHints) -> Iterator[MappedFile]:
+    """Open a file with hints, and close it."""
+    fd = os.open(path, os.O_RDONLY)
+    file = MappedFile(fd, identity(os.fstat(fd)), hints)
+    try:
+        yield file
+    finally:
         file.close()
 
 
@@ -133,6 +147,69 @@ def test_the_kernel_is_asked_to_read_on(
     covered = {offset + step for offset, length in advised for step in range(0, length, 4096)}
     assert covered >= set(range(0, file.size, 4096))
     assert max(length for _, length in advised) <= 128 * 1024
+
+
+@pytest.mark.parametrize("read_ahead", [0, 1, EXTENT // 2, EXTENT, 100 * EXTENT])
+def test_how_far_the_kernel_is_asked_to_read_on(
+    large: Path, monkeypatch: pytest.MonkeyPatch, read_ahead: int
+) -> None:
+    """What is needed anyway is asked for in any case, and nothing behind the file ever is."""
+    advised: list[tuple[int, int]] = []
+    with hinted(large, FileHints(read_ahead=read_ahead)) as file:
+        monkeypatch.setattr(
+            "os.posix_fadvise", lambda _fd, offset, length, _: advised.append((offset, length))
+        )
+        file.load(EXTENT, 1)
+    step = 128 * 1024
+    stop = min(2 * EXTENT + -(-read_ahead // step) * step, -(-SIZE // step) * step)
+    assert advised == [(offset, step) for offset in range(EXTENT, stop, step)]
+
+
+@pytest.mark.parametrize(
+    ("access", "file_advice", "map_advice"),
+    [
+        ("normal", "POSIX_FADV_NORMAL", "MADV_NORMAL"),
+        ("sequential", "POSIX_FADV_SEQUENTIAL", "MADV_SEQUENTIAL"),
+        ("random", "POSIX_FADV_RANDOM", "MADV_RANDOM"),
+    ],
+)
+def test_the_kernel_is_told_how_a_file_will_be_read(
+    large: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    access: Literal["normal", "sequential", "random"],
+    file_advice: str,
+    map_advice: str,
+) -> None:
+    """Both ways that it is read, the file and the mapping, and the whole of each."""
+    told: list[tuple[int, ...]] = []
+
+    class Noted(mmap.mmap):
+        def madvise(self, *advice: int) -> None:
+            told.append(advice)
+
+    monkeypatch.setattr("mmap.mmap", Noted)
+    monkeypatch.setattr("os.posix_fadvise", lambda _fd, *advice: told.append(advice))
+    with hinted(large, FileHints(access=access)):
+        assert told == [(getattr(mmap, map_advice),), (0, 0, getattr(os, file_advice))]
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSYS, errno.EPERM, errno.EINVAL])
+def test_a_kernel_that_takes_no_hints_is_not_asked_for_more(
+    large: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    """A sandbox may forbid the calls; they are no more than a wish."""
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(reason, "no hints")
+
+    class Refusing(mmap.mmap):
+        madvise = refuse
+
+    monkeypatch.setattr("mmap.mmap", Refusing)
+    monkeypatch.setattr("os.posix_fadvise", refuse)
+    with hinted(large, FileHints()) as file:
+        file.load(0, 1)
+        assert file.ready(0, 1)
 
 
 def test_systems_with_less_read_as_well(

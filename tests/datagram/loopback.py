@@ -40,7 +40,7 @@ RUNGS: Final = {
     "gso without gro": Settings(rung="gso", gro=False, sendfile=False),
     "neither": Settings(rung="mmsg", recvmmsg=False, sendmmsg=False, sendfile=False),
     "zerocopy": Settings(rung="gso", zerocopy=True, zerocopy_min=1, sendfile=False),
-    "sendfile": Settings(rung="gso", sendfile_file_min=1, sendfile_block_min=1),
+    "sendfile": Settings(rung="gso", sendfile=True, sendfile_file_min=1, sendfile_block_min=1),
 }
 """Every way to the kernel, by a name."""
 

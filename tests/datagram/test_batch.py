@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Protocol
 from unittest import mock
 
 import attrs
@@ -18,83 +16,31 @@ from snowowl.datagram import cmsg
 from snowowl.datagram.address import pack
 from snowowl.datagram.batch import BatchEndpoint
 from snowowl.datagram.calls import Calls
-from snowowl.datagram.interface import LocalAddress, Packet, Region, Train, Transmit, Unsent
-from snowowl.datagram.layouts import LINUX
-from snowowl.datagram.messages import Limits, Messages
+from snowowl.datagram.interface import LocalAddress, Packet, Train, Transmit, Unsent
+from snowowl.datagram.limits import NEVER, Limits
 from snowowl.datagram.portable import PortableEndpoint
-from snowowl.datagram.slots import Slots
+from tests.datagram.batching import (
+    ACK,
+    MESSAGES,
+    OTHER,
+    PEER,
+    SLOTS,
+    THIRD,
+    File,
+    data,
+    send_all,
+    send_file,
+)
 from tests.datagram.kernel import Kernel, Sent
-from tests.datagram.loopback import FailingSocket, one, window
+from tests.datagram.loopback import FailingSocket, one
 from tests.datagram.transmits import (
     BODY,
-    HEADERS,
     PEERS,
     SOURCES,
     expected,
     is_subsequence,
     transmit_lists,
 )
-
-MESSAGES = {count: Messages(LINUX, count) for count in (1, 3, 32)}
-SLOTS = Slots(LINUX, 4)
-PEER, OTHER, THIRD = PEERS[:3]
-ACK = b"\0\4\0\1"
-NEVER = 1 << 30
-
-
-@pytest.fixture(scope="module")
-def sock() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock
-
-
-@pytest.fixture
-def kernel() -> Kernel:
-    return Kernel()
-
-
-@pytest.fixture
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def endpoint(sock: socket.socket, kernel: Kernel, told: list[str]) -> BatchEndpoint:
-    limits = Limits(stride_max=32767, lowered=told.append)
-    return BatchEndpoint(sock, kernel.calls(), SLOTS, MESSAGES[32], limits)
-
-
-@attrs.define
-class File:
-    """A file that `sendfile` would be asked to send."""
-
-    descriptor: int = 5
-
-    def fileno(self) -> int:
-        return self.descriptor
-
-
-def data(peer: bytes, count: int = 8, blksize: int = 512) -> Train:
-    return window(peer, BODY, blksize, size=(count - 1) * blksize + 1)
-
-
-def send_all(
-    endpoint: BatchEndpoint | PortableEndpoint, transmits: Sequence[Transmit]
-) -> list[tuple[bytes, int]]:
-    """Send until nothing is blocked; return what failed."""
-    failed: list[tuple[bytes, int]] = []
-    left = list(transmits)
-    for _ in range(200):
-        unsent = endpoint.send(left)
-        if unsent is None:
-            return failed
-        failed += unsent.failed
-        left = unsent.blocked
-        if not left:
-            return failed
-    raise AssertionError("it makes no progress")
-
 
 # Whatever happens.
 
@@ -149,43 +95,6 @@ ways = st.builds(
     st.booleans(),
     st.sampled_from([NEVER, NEVER, 0, 600, 20_000]),
 )
-
-
-class SendFile(Protocol):
-    """`sendfile.send`."""
-
-    def __call__(
-        self,
-        _sock: socket.socket,
-        name: tuple[str, int],
-        header: memoryview,
-        _file: int,
-        offset: int,
-        size: int,
-        ancillary: cmsg.Ancillary,
-    ) -> int: ...
-
-
-def send_file(kernel: Kernel) -> SendFile:
-    """Return a `sendfile.send` that goes to this kernel, too."""
-
-    def send(
-        _sock: socket.socket,
-        name: tuple[str, int],
-        header: memoryview,
-        _file: int,
-        offset: int,
-        size: int,
-        ancillary: cmsg.Ancillary,
-    ) -> int:
-        local = cmsg.read_local(ancillary)
-        if reason := kernel.script.popleft() if kernel.script else 0:
-            return reason
-        octets = bytes(header) + bytes(BODY.view[offset : offset + size])
-        kernel.sent.append(Sent(pack(name), octets, b"" if local is None else local.packed))
-        return 0
-
-    return send
 
 
 @given(transmit_lists, ways, scripts, st.sampled_from([600, 1500, 65535]), st.data())
@@ -312,7 +221,7 @@ def test_a_peer_with_a_narrow_path_spoils_its_own_transfer_only(
 def test_narrow_peers_are_forgotten_rather_than_all_remembered(
     endpoint: BatchEndpoint, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snowowl.datagram.messages._NARROW_MAX", 2)
+    monkeypatch.setattr("snowowl.datagram.limits._NARROW_MAX", 2)
     kernel.mtu = 600
     for peer in PEERS:
         assert endpoint.send([data(peer, blksize=1428)]) is None
@@ -437,151 +346,6 @@ def test_a_peer_that_is_gone_takes_nothing_from_the_others(
     with mock.patch.object(endpoint._errors, "empty", return_value=True):
         assert endpoint.send(transmits) is None
     assert kernel.sent == expected(transmits)
-
-
-# `sendfile`.
-
-
-def by_file(peer: bytes = PEER, count: int = 3) -> Train:
-    body = Region(BODY.view, File())
-    return Train(peer, HEADERS, 0, body, 0, count * 1428, 1432, count)
-
-
-def file_endpoint(
-    sock: socket.socket, kernel: Kernel, told: list[str], stride_min: int = 1432, file_min: int = 1
-) -> BatchEndpoint:
-    limits = Limits(32767, stride_min, file_min, lowered=told.append)
-    return BatchEndpoint(sock, kernel.calls(), SLOTS, MESSAGES[32], limits)
-
-
-def test_only_large_blocks_of_large_files_are_sent_by_file(
-    sock: socket.socket, kernel: Kernel, told: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("snowowl.datagram.sendfile.send", send_file(kernel))
-    odd_start = attrs.evolve(by_file(), body_at=1)
-    odd_step = attrs.evolve(by_file(), stride=1433, size=3 * 1429)
-    closed = attrs.evolve(by_file(), body=Region(BODY.view, File(-1)))
-    transmits = [by_file(), data(OTHER), by_file(THIRD, 1), odd_start, odd_step, closed]
-    for limits, count in (
-        ((), 4),
-        ((1433,), 0),
-        ((1432, len(BODY.view) + 1), 0),
-    ):
-        kernel.sent.clear()
-        endpoint = file_endpoint(sock, kernel, told, *limits)
-        assert endpoint.send(transmits) is None
-        assert kernel.sent == expected(transmits)
-        assert endpoint.counters.sent_by_file == count
-
-
-@pytest.mark.parametrize("reason", [errno.EINVAL, errno.EIO, errno.ENOSYS, errno.EBADF])
-def test_a_file_that_sendfile_refuses_goes_out_of_memory(
-    sock: socket.socket,
-    kernel: Kernel,
-    told: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    reason: int,
-) -> None:
-    monkeypatch.setattr("snowowl.datagram.sendfile.send", lambda *_: reason)
-    endpoint = file_endpoint(sock, kernel, told)
-    assert endpoint.send([by_file(), by_file(OTHER)]) is None
-    assert kernel.sent == expected([by_file(), by_file(OTHER)])
-    assert endpoint.counters.sent_by_file == 1
-    assert len(told) == 1
-
-
-@pytest.mark.parametrize("reason", [errno.EAGAIN, errno.ENOBUFS, errno.EFAULT])
-def test_what_ends_nothing_but_this_datagram(
-    sock: socket.socket,
-    kernel: Kernel,
-    told: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    reason: int,
-) -> None:
-    monkeypatch.setattr("snowowl.datagram.sendfile.send", lambda *_: reason)
-    endpoint = file_endpoint(sock, kernel, told)
-    transmits = [by_file(), one(OTHER, ACK)]
-    unsent = endpoint.send(transmits)
-    if reason == errno.EAGAIN:
-        assert unsent == Unsent(blocked=transmits)
-    else:
-        assert unsent == (Unsent(failed=[(PEER, reason)]) if reason == errno.EFAULT else None)
-        assert kernel.sent == expected([one(OTHER, ACK)])
-    assert told == []
-
-
-# Zero-copy.
-
-
-@pytest.fixture
-def zerocopy(sock: socket.socket, kernel: Kernel) -> BatchEndpoint:
-    limits = Limits(stride_max=32767, zerocopy_min=5000)
-    return BatchEndpoint(sock, kernel.calls(), SLOTS, MESSAGES[32], limits, zerocopy=True)
-
-
-def test_large_sends_are_not_copied(zerocopy: BatchEndpoint, kernel: Kernel) -> None:
-    transmits = [data(PEER, 4, 1428), one(OTHER, ACK), data(THIRD), data(OTHER, 4, 8192)]
-    assert zerocopy.send(transmits) is None
-    assert kernel.sent == expected(transmits)
-    assert [bool(flags & cmsg.MSG_ZEROCOPY) for flags in kernel.flags] == [1, 0, 0, 1]
-    assert zerocopy.zerocopy.pending == 2
-
-
-@pytest.mark.parametrize(
-    ("count", "blksize", "sizes", "zerocopy_count"),
-    [
-        (64, 512, [64], 0),  # five of them are less than 5000 octets
-        (45, 1428, [5] * 9, 9),
-        (9, 8192, [4, 4, 1], 3),
-        (3, 32763, [1, 1, 1], 2),  # the last has one octet: who would know
-        (2, 65464, [1, 1], 0),  # 18 pages
-    ],
-)
-def test_what_is_not_copied_is_in_few_pieces(
-    zerocopy: BatchEndpoint,
-    kernel: Kernel,
-    count: int,
-    blksize: int,
-    sizes: list[int],
-    zerocopy_count: int,
-) -> None:
-    """The kernel would take it for too long (`skb_zerocopy_iter_dgram`)."""
-    transmits = [data(PEER, count, blksize)]
-    assert zerocopy.send(transmits) is None
-    assert kernel.sent == expected(transmits)
-    assert [len(message.datagrams()) for message in kernel.messages] == sizes
-    asked = [bool(flags & cmsg.MSG_ZEROCOPY) for flags in kernel.flags]
-    assert sum(asked) >= zerocopy_count
-    assert zerocopy.zerocopy.pending == sum(asked)
-    assert bool(zerocopy_count) == any(asked)
-
-
-@pytest.mark.parametrize("reason", [errno.ENOBUFS, errno.ENOMEM, errno.EMSGSIZE])
-def test_what_cannot_go_without_a_copy_goes_with_one(
-    zerocopy: BatchEndpoint, kernel: Kernel, reason: int
-) -> None:
-    """Too many are under way (`optmem_max`), too much is locked, or it is in too many pieces."""
-    kernel.script = deque([reason])
-    transmits = [data(PEER, 4, 1428)]
-    with mock.patch.object(zerocopy._errors, "empty", return_value=False) as empty:
-        assert zerocopy.send(transmits) is None
-    assert empty.called, "what is done makes room for more"
-    assert kernel.sent == expected(transmits)
-    assert [message.stride for message in kernel.messages] == [1432]
-    assert zerocopy.counters.zerocopy_refused == 1
-    assert zerocopy.zerocopy.pending == 0
-    assert zerocopy.counters.datagrams_lost == 0
-
-
-def test_segments_that_are_refused_without_a_copy_go_plainly(
-    zerocopy: BatchEndpoint, kernel: Kernel
-) -> None:
-    kernel.mtu = 1500
-    transmits = [data(PEER, 4, 8192)]
-    assert zerocopy.send(transmits) is None
-    assert kernel.sent == expected(transmits)
-    assert not any(flags & cmsg.MSG_ZEROCOPY for flags in kernel.flags)
-    assert zerocopy.counters.datagrams_lost == 0
 
 
 # Receiving.

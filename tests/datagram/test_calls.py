@@ -14,7 +14,8 @@ from snowowl.datagram.address import pack
 from snowowl.datagram.calls import Calls
 from snowowl.datagram.interface import Packet
 from snowowl.datagram.layouts import LINUX
-from snowowl.datagram.messages import Limits, Messages
+from snowowl.datagram.limits import Limits
+from snowowl.datagram.messages import Messages
 from snowowl.datagram.slots import Slots
 
 pytestmark = pytest.mark.real

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the other rungs are Linux'"),
 ]
 
-ALL = Settings(zerocopy=True)
+ALL = Settings(zerocopy=True, sendfile=True)
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *options: int) -> None:
@@ -57,9 +57,9 @@ def test_it_takes_no_time_that_an_event_loop_would_notice() -> None:
     ("settings", "rung", "features"),
     [
         (Settings(rung="portable"), "portable", ()),
-        (Settings(rung="mmsg"), "mmsg", ("recvmmsg", "sendmmsg", "sendfile")),
+        (Settings(rung="mmsg", sendfile=True), "mmsg", ("recvmmsg", "sendmmsg", "sendfile")),
         (Settings(rung="gso", sendfile=False), "gso", ("recvmmsg", "sendmmsg", "gso", "gro")),
-        (Settings(gso=False, gro=False), "mmsg", ("recvmmsg", "sendmmsg", "sendfile")),
+        (Settings(gso=False, gro=False), "mmsg", ("recvmmsg", "sendmmsg")),
         (Settings(rung="gso", recvmmsg=False, sendfile=False), "gso", ("sendmmsg", "gso", "gro")),
         (Settings(gso=False, sendmmsg=False, sendfile=False), "gso", ("recvmmsg", "gro")),
     ],
@@ -105,7 +105,7 @@ def test_zerocopy_needs_sendmmsg() -> None:
 
 def test_a_kernel_that_sends_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sendfile, "works", lambda: False)
-    can = probe(Settings())
+    can = probe(Settings(sendfile=True))
     assert not can.sendfile
     assert [missing.feature for missing in can.missing] == ["sendfile"]
     assert probe(Settings(sendfile=False)).missing == ()

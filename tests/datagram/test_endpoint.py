@@ -15,7 +15,8 @@ from snowowl.datagram.batch import BatchEndpoint
 from snowowl.datagram.endpoint import SocketEndpoint
 from snowowl.datagram.interface import Unsent
 from snowowl.datagram.layouts import LINUX
-from snowowl.datagram.messages import Limits, Messages
+from snowowl.datagram.limits import Limits
+from snowowl.datagram.messages import Messages
 from snowowl.datagram.portable import PortableEndpoint
 from snowowl.datagram.slots import Slots
 from snowowl.datagram.system import SystemNetwork

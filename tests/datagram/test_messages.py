@@ -14,14 +14,8 @@ from snowowl.datagram import cmsg
 from snowowl.datagram.address import pack
 from snowowl.datagram.interface import LocalAddress, Packet, Region, Train, Transmit
 from snowowl.datagram.layouts import FREEBSD, LINUX, MessageLayout, to_bsd
-from snowowl.datagram.messages import (
-    OCTETS_MAX,
-    SCRATCH_SIZE,
-    SEGMENTS_MAX,
-    SEGMENTS_ROOM,
-    Limits,
-    Messages,
-)
+from snowowl.datagram.limits import OCTETS_MAX, SEGMENTS_MAX, Limits
+from snowowl.datagram.messages import SCRATCH_SIZE, SEGMENTS_ROOM, Messages
 from tests.datagram.kernel import Message, peer_of, read
 from tests.datagram.loopback import window
 from tests.datagram.transmits import (

@@ -7,6 +7,7 @@ waits for: seconds, and DATA that crosses the network more than once.
 from __future__ import annotations
 
 import heapq
+import random
 from collections.abc import Callable
 from typing import Final
 
@@ -15,6 +16,7 @@ import pytest
 from snowowl.protocol.actions import Actions, SendBlocks, SendPacket
 from snowowl.protocol.events import DatagramsReceived, TimerExpired
 from snowowl.protocol.outcome import OutcomeKind
+from snowowl.protocol.pace import PAUSE_MIN_SECONDS
 from snowowl.protocol.read import ReadTransfer
 from tests.playbook import ack
 from tests.protocol.stories import reading
@@ -83,6 +85,19 @@ class Edk2(Client):
     def surprised(self) -> int | None:
         self.acked = self.last
         return self.last
+
+
+class Silent(Client):
+    """Tells of no gap, and asks again after a second."""
+
+    timeout = 1.0
+
+    def surprised(self) -> int | None:
+        return None
+
+    def expire(self, now: float) -> int:
+        self.acked = self.last
+        return super().expire(now)
 
 
 class EachBlock(Client):
@@ -211,16 +226,52 @@ def test_every_31st_packet_lost(make: type[Client]) -> None:
     assert link.now < 10.0
 
 
-@pytest.mark.parametrize(("make", "buffers"), [(UBoot, 31), (UBoot, 13), (Edk2, 20)])
-def test_a_client_that_takes_less_than_its_window(make: type[Client], buffers: int) -> None:
+def buffered(buffers: int, loss: float = 0.0) -> Loss:
+    """Take so many blocks of a burst, whatever else is lost by chance."""
+    draws = random.Random(buffers)
+    return lambda number, place: place >= buffers or draws.random() < loss
+
+
+@pytest.mark.parametrize("make", [UBoot, Edk2])
+@pytest.mark.parametrize("buffers", [1, 2, 13, 20, 31])
+@pytest.mark.parametrize("timeout", [0, 5])
+def test_a_client_that_takes_less_than_its_window(
+    make: type[Client], buffers: int, timeout: int
+) -> None:
     """U-Boot's virtio driver has 32 buffers; a socket's holds 13 blocks of 8 KiB.
 
-    Each burst loses its tail, which only a timeout can tell.
+    Each burst loses its tail, and nothing but a later block can tell.
     """
-    client = make(32)
-    link = fetched(client, 10_000, 32, lambda number, place: place >= buffers, timeout=5)
-    assert link.now < 60.0  # and not five seconds for each of 300 windows
+    options = {"timeout": timeout} if timeout else {}
+    link = fetched(make(32), 10_000, 32, buffered(buffers), **options)
+    pauses = 10_000 / min(buffers, 16) * 2
+    # The window's size is tried again now and then; that it fails costs a timeout.
+    assert link.now < 0.5 + pauses * PAUSE_MIN_SECONDS + 2 * timeout
     assert link.sent < 12_000
+
+
+@pytest.mark.parametrize("buffers", [2, 13])
+def test_a_client_that_takes_little_and_tells_of_no_gap(buffers: int) -> None:
+    """It asks again after a second; what it has then is what it takes at once."""
+    link = fetched(Silent(32), 10_000, 32, buffered(buffers))
+    assert link.now < 30.0
+
+
+@pytest.mark.parametrize("buffers", [2, 13])
+def test_a_client_that_takes_little_on_a_bad_link(buffers: int) -> None:
+    link = fetched(UBoot(64), 5_000, 64, buffered(buffers, 0.05))
+    assert link.now < 15.0
+    assert link.sent < 5_000 * 2.5
+
+
+@pytest.mark.parametrize("make", [UBoot, Edk2])
+@pytest.mark.parametrize("windowsize", [1, 4, 16, 64])
+def test_one_packet_lost_in_a_hundred_costs_milliseconds(
+    make: type[Client], windowsize: int
+) -> None:
+    """In windows of 16 that is 8 MiB in a second and a half, where 0.2 s for each silence are five."""
+    link = fetched(make(windowsize), 6_000, windowsize, buffered(64, 0.01))
+    assert link.now < 6_000 / windowsize * (2 * LATENCY + 0.02 * 0.05) + 1.0
 
 
 def test_a_client_that_acknowledges_every_block_is_served() -> None:

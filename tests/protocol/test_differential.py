@@ -98,13 +98,23 @@ class Sender:
         before = self.model.acked
         self.now += 0.001
         event = DatagramsReceived(datagram, len(datagram), self.now)
-        self.compare(self.transfer.handle(event), self.model.receive(datagram))
+        late = self.transfer._timer.is_late(self.now)
+        self.compare(self.transfer.handle(event), self.model.receive(datagram, late=late))
         if self.model.acked != before:
             self.timeouts = 0
+
+    def wait(self) -> None:
+        """Let nothing come for a while, so that the next ACK is late; a probe may be sent."""
+        timer = self.transfer._timer
+        if self.transfer.finished or self.transfer.deadline == timer.deadline:
+            return
+        self.now = max(self.now, self.transfer.deadline)
+        self.compare(self.transfer.handle(TimerExpired(self.now)), self.model.probe())
 
     def time_out(self) -> None:
         if self.timeouts == TIMEOUTS_MAX or self.transfer.finished or self.transfer._disowned:
             return
+        self.wait()
         self.timeouts += 1
         self.now = max(self.now, self.transfer.deadline)
         self.compare(self.transfer.handle(TimerExpired(self.now)), self.model.timeout())
@@ -127,7 +137,7 @@ class Sender:
         st.one_of(
             st.integers(-2, 8),
             st.integers(-2, 8),
-            st.sampled_from(["timeout", "repeat"]),
+            st.sampled_from(["timeout", "wait", "repeat"]),
             datagrams().filter(lambda octets: octets[:2] != b"\0\4"),
         ),
         max_size=40,
@@ -156,6 +166,8 @@ def test_a_sender_does_what_the_model_does(
             sender.receive(step)
         elif step == "timeout":
             sender.time_out()
+        elif step == "wait":
+            sender.wait()
         else:
             sender.repeat()
 

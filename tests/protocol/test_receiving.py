@@ -241,9 +241,18 @@ def test_a_run_of_blocks_is_stored_as_one() -> None:
 @pytest.mark.rfc("7440 4")
 def test_the_first_gap_is_acknowledged_at_once_and_once() -> None:
     story = windowed(4).receives_at_once(data(1, FULL), data(3, FULL), data(4, FULL))
-    story.sends(stored(FULL), ack(1)).receives(data(4, FULL)).does_nothing()
+    story.sends(stored(FULL), ack(1)).receives(data(5, FULL)).does_nothing()
     story.receives_at_once(*(data(index, FULL) for index in range(2, 6)))
     story.sends(stored(*[FULL] * 4), ack(5)).done()
+
+
+@pytest.mark.rfc("7440 4")
+@pytest.mark.parametrize("again", [3, 4])
+def test_a_gap_is_told_once_more_when_the_window_comes_again(again: int) -> None:
+    """What was asked for is lost once more, or the ACK that asked for it was."""
+    story = windowed(4).receives_at_once(data(1, FULL), data(3, FULL), data(4, FULL))
+    story.sends(stored(FULL), ack(1)).receives(data(again, FULL)).sends(ack(1))
+    story.receives(data(5, FULL)).does_nothing().done()
 
 
 def test_a_block_before_a_gap_is_an_answer() -> None:

@@ -135,6 +135,167 @@ def test_a_stopped_timer_is_due_never() -> None:
     assert timer.round_trip == pytest.approx(0.1)
 
 
+# The probe.
+
+
+@pytest.mark.rfc("8985 7.2")
+def test_a_probe_is_due_when_nearly_every_answer_would_have_come() -> None:
+    timer = answered(0.04)
+    timer.sent(1.0)
+    assert timer.due_at == pytest.approx(1.0 + 0.04 + 4 * 0.02)
+    assert timer.deadline == pytest.approx(1.0 + POLICY.floor)
+
+
+def test_a_probe_has_a_floor() -> None:
+    timer = answered(0.0001, 0.0001)
+    timer.sent(1.0)
+    assert timer.due_at == pytest.approx(1.0 + POLICY.probe_floor)
+
+
+def test_no_probe_before_the_first_round_trip_was_measured() -> None:
+    timer = RetransmitTimer(POLICY)
+    timer.sent(1.0)
+    assert timer.due_at == timer.deadline
+
+
+def test_no_probe_where_it_would_come_with_the_timeout() -> None:
+    timer = answered(0.1)
+    timer.sent(1.0)
+    assert timer.due_at == timer.deadline == pytest.approx(1.3)
+
+
+@pytest.mark.rfc("2349")
+def test_no_probe_where_a_timeout_was_negotiated() -> None:
+    for fixed_first in (True, False):
+        timer = RetransmitTimer(POLICY) if fixed_first else answered(0.001)
+        timer.fix(3)
+        for now in (1.0, 2.0, 3.0):
+            timer.sent(now)
+            assert timer.due_at == timer.deadline == now + 3.0
+            timer.progressed(now + 0.001)
+
+
+def test_no_probe_where_the_policy_leaves_no_choice() -> None:
+    """A client that was told how long to wait, and does not tell the server."""
+    timer = answered(0.001, policy=RetransmitPolicy(initial=2.0, floor=2.0, ceiling=2.0))
+    timer.sent(1.0)
+    assert timer.due_at == timer.deadline == 3.0
+
+
+def test_after_a_probe_all_is_sent_again_sooner_but_not_at_once() -> None:
+    timer = answered(0.0001, 0.0001)
+    timer.sent(1.0)
+    timer.probed(1.02)
+    assert timer.due_at == timer.deadline == pytest.approx(1.02 + 2 * POLICY.probe_floor)
+    slow = answered(0.04)
+    slow.sent(1.0)
+    slow.probed(1.12)
+    assert slow.deadline == pytest.approx(1.2)
+
+
+@pytest.mark.rfc("6298 3")
+def test_probes_that_are_too_quick_come_later_each_time() -> None:
+    """The round trip has become 50 ms: what is probed gives no sample, and yet it is learnt."""
+    timer = answered(0.0001, 0.0001)
+    now, probes, again = 1.0, 0, 0
+    for _ in range(20):
+        timer.sent(now)
+        end = now + 0.05
+        if timer.due_at < end and timer.due_at < timer.deadline:
+            probes += 1
+            timer.probed(timer.due_at)
+        if timer.deadline < end:
+            again += 1
+            assert timer.expired(timer.deadline)
+            timer.rearm(timer.deadline)
+        timer.progressed(end)
+        now = end
+    assert probes <= 3
+    assert again == 0
+    assert timer.round_trip is not None
+    assert timer.round_trip > 0.03
+
+
+def test_after_a_timeout_there_is_no_probe_until_there_is_a_sample() -> None:
+    timer = answered(0.0001, 0.0001)
+    timer.sent(1.0)
+    assert timer.expired(1.2)
+    timer.rearm(1.2)
+    assert timer.due_at == timer.deadline
+    timer.progressed(1.3)
+    timer.sent(1.3)
+    assert timer.due_at == timer.deadline
+    timer.progressed(1.31)
+    timer.sent(1.31)
+    assert timer.due_at < timer.deadline
+
+
+def test_an_answer_is_late_when_nearly_all_come_earlier() -> None:
+    timer = answered(0.04)
+    timer.sent(1.0)
+    assert not timer.is_late(1.11)
+    assert timer.is_late(1.13)
+
+
+def test_an_answer_to_what_was_sent_again_is_late() -> None:
+    timer = answered(0.0001, 0.0001)
+    timer.sent(1.0)
+    assert not timer.is_late(1.0001)
+    assert timer.expired(1.2)
+    timer.rearm(1.2)
+    assert timer.is_late(1.2001)
+    timer.progressed(1.2001)
+    timer.sent(1.2001)
+    assert not timer.is_late(1.2002)
+
+
+def test_before_the_first_sample_no_answer_is_late() -> None:
+    timer = RetransmitTimer(POLICY)
+    timer.sent(1.0)
+    assert not timer.is_late(1.9)
+
+
+# Silence of ours.
+
+
+def given_up_at(timer: RetransmitTimer) -> float:
+    while timer.expired(timer.deadline):
+        timer.rearm(timer.deadline)
+    return timer.deadline
+
+
+def test_what_was_our_silence_is_not_held_against_the_peer() -> None:
+    timer = answered(0.1)
+    timer.sent(0.0)
+    timer.stop()
+    timer.excuse(100.0)
+    timer.sent(100.0)
+    assert given_up_at(timer) >= 100.0 + POLICY.silence_max
+
+
+def test_the_silence_of_the_peer_before_it_still_counts() -> None:
+    timer = answered(0.1)
+    timer.sent(0.0)
+    while timer.deadline < 20.0:
+        assert timer.expired(timer.deadline)
+        timer.rearm(timer.deadline)
+    asked_last, pause = timer.deadline - timer.interval, 100.0
+    timer.stop()
+    timer.excuse(asked_last + pause)
+    timer.sent(asked_last + pause)
+    assert given_up_at(timer) - pause <= POLICY.silence_max + POLICY.ceiling
+
+
+def test_an_answer_during_the_pause_is_no_answer_from_the_future() -> None:
+    timer = answered(0.1)
+    timer.sent(1.0)
+    timer.stop()
+    timer.progressed(50.0)
+    timer.excuse(101.0)
+    timer.sent(101.0)
+    assert timer.progressed_at == 101.0
+
+
 def sends_until_given_up(timer: RetransmitTimer) -> tuple[int, float]:
     """Return how many datagrams go out, the first included, and when it is over."""
     timer.sent(0.0)
@@ -184,3 +345,25 @@ def test_the_interval_is_always_within_its_bounds(round_trips: list[float]) -> N
     for _ in range(9):
         assert POLICY.floor <= timer.interval <= POLICY.ceiling
         assert timer.expired(-1000.0) or not timer.answered
+
+
+def test_going_on_is_an_answer_and_something_new_in_one() -> None:
+    """For each way of time: sampled, too soon for another sample, and not to be sampled at all."""
+    short, long = answered(0.1), answered(0.1)
+    now = 0.0
+    for elapsed, unsampled in ((0.3, False), (0.001, False), (0.5, False), (0.5, True)):
+        for timer in (short, long):
+            timer.sent(now)
+            if unsampled:
+                timer.forgo_sample()
+        now += elapsed
+        short.went_on(now)
+        long.progressed(now)
+        long.sent(now)
+        assert (short.deadline, short.due_at, short.interval) == (
+            long.deadline,
+            long.due_at,
+            long.interval,
+        )
+        assert (short.round_trip, short.progressed_at) == (long.round_trip, now)
+        assert short.retries == long.retries == 0

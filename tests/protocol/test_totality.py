@@ -120,8 +120,8 @@ def amount(actions: Actions) -> int:
 def test_no_short_datagram_makes_a_machine_raise(state: str, packet: bytes) -> None:
     transfer = STATES[state]()
     for _ in range(3):
-        transfer.handle(DatagramsReceived(packet, len(packet), 0.02))
-        check_deadline(transfer, 0.02)
+        transfer.handle(DatagramsReceived(packet, len(packet), 0.01))
+        check_deadline(transfer, 0.01)
 
 
 @in_many_states
@@ -129,17 +129,17 @@ def test_no_short_datagram_makes_a_machine_raise(state: str, packet: bytes) -> N
 def test_no_datagram_makes_a_machine_raise(state: str, packets: list[bytes]) -> None:
     transfer = STATES[state]()
     for packet in packets:
-        actions = transfer.handle(DatagramsReceived(memoryview(packet), len(packet), 0.02))
+        actions = transfer.handle(DatagramsReceived(memoryview(packet), len(packet), 0.01))
         assert amount(actions) <= max(1, transfer.window.size)
-        check_deadline(transfer, 0.02)
+        check_deadline(transfer, 0.01)
 
 
 @in_many_states
 @given(state=states, joined=st.binary(max_size=200), stride=st.integers(0, 50))
 def test_no_batch_makes_a_machine_raise(state: str, joined: bytes, stride: int) -> None:
     transfer = STATES[state]()
-    transfer.handle(DatagramsReceived(memoryview(joined), stride, 0.02))
-    check_deadline(transfer, 0.02)
+    transfer.handle(DatagramsReceived(memoryview(joined), stride, 0.01))
+    check_deadline(transfer, 0.01)
 
 
 @in_many_states
@@ -153,8 +153,8 @@ def test_no_batch_of_packets_makes_a_machine_raise(
 ) -> None:
     joined = b"".join(packet.ljust(stride, b"\0")[:stride] for packet in packets) + b"\0\5\0\1"
     transfer = STATES[state]()
-    transfer.handle(DatagramsReceived(memoryview(joined), stride, 0.02))
-    check_deadline(transfer, 0.02)
+    transfer.handle(DatagramsReceived(memoryview(joined), stride, 0.01))
+    check_deadline(transfer, 0.01)
 
 
 def events() -> st.SearchStrategy[Event]:

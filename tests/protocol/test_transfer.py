@@ -244,6 +244,25 @@ def test_a_pause_before_the_first_answer_stops_no_timer(transfer: Transfer) -> N
     )
 
 
+def test_a_pause_is_no_silence_of_the_peer() -> None:
+    """Our disk took a minute to take what was received; the peer is then asked for more."""
+    transfer = writing(windowsize=2)
+    story = Playbook(transfer).starts().sends(oack(windowsize=2)).receives(data(1, bytes(512)))
+    story.sends(stored(bytes(512))).happens(ContentPaused()).does_nothing()
+    story.receives(data(2, bytes(512))).sends(stored(bytes(512))).at(60.0)
+    story.happens(ContentReady(60.0)).sends(ack(2))
+    while transfer.deadline < 89.0:
+        story.expires().sends(ack(2))
+    story.receives(data(3, b"end")).sends(stored(b"end"), COMMIT).done()
+
+
+def test_content_that_is_ready_after_the_end_of_a_pause_by_the_peer_changes_nothing() -> None:
+    transfer = writing()
+    story = Playbook(transfer).starts().sends(ack(0)).happens(ContentPaused()).does_nothing()
+    story.receives(data(1, b"all")).sends(stored(b"all"), COMMIT)
+    story.happens(ContentReady(9.0)).does_nothing().stands(State.COMMITTING).done()
+
+
 def test_content_that_is_ready_without_a_pause_changes_nothing() -> None:
     (
         Playbook(reading(9))
@@ -435,3 +454,11 @@ def test_a_repr_says_where_a_transfer_stands() -> None:
     assert repr(committing()) == (
         "<WriteTransfer committing expected=2 acked=0 deadline=inf retries=0>"
     )
+
+
+def test_it_tells_when_the_peer_answered_last() -> None:
+    transfer = started(reading(2000))
+    assert transfer.progressed_at == 0.0
+    feed(transfer, ack(1), now=0.3)
+    feed(transfer, ack(1), now=0.5)
+    assert transfer.progressed_at == 0.3

@@ -32,13 +32,13 @@ def test_a_window_is_as_long_as_was_agreed_and_ends_with_the_file() -> None:
     window.slide(4)
     assert window.take(4) == (5, 2)
     assert window.all_sent
-    assert not window.has_room
+    assert window.room == 0
 
 
 def test_a_window_can_be_taken_in_bursts() -> None:
     window = SendWindow(5, 9, 0)
-    taken = [(window.take(2), window.has_room, window.all_sent) for _ in range(3)]
-    assert taken == [((1, 2), True, False), ((3, 2), True, False), ((5, 1), False, False)]
+    taken = [(window.take(2), window.room, window.all_sent) for _ in range(3)]
+    assert taken == [((1, 2), 3, False), ((3, 2), 1, False), ((5, 1), 0, False)]
 
 
 def test_going_back_remembers_what_was_sent_twice() -> None:

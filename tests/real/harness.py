@@ -22,6 +22,8 @@ from typing import Self
 
 import attrs
 
+from tests.rungs import forced_toml
+
 REPOSITORY = Path(__file__).parents[2]
 READY_SECONDS = 20.0
 ANSWER_SECONDS = 5.0
@@ -269,7 +271,7 @@ def serving(
     folder = Path(tempfile.mkdtemp(prefix="snowowl-log-"))
     folder.chmod(0o755)
     words = [*flags, *(word for address in listen for word in ("--listen", address))]
-    if config:
+    if config := forced_toml(config):
         (folder / "snowowl.toml").write_text(config)
         words += ["--config", str(folder / "snowowl.toml")]
     log_file = folder / "log"

@@ -73,7 +73,7 @@ async def test_what_the_socket_does_not_take_goes_later_in_order(
 
     world.network.refuse_send = refuse
     async with world.serving():
-        options = ClientOptions(blksize=512, windowsize=16)
+        options = ClientOptions(blksize=512, windowsize=16, timeout=1)  # so that no probe is sent
         assert await world.get("file", options) == octets
         await world.put(octets, "up", options)
     assert (world.root / "up").read_bytes() == octets
@@ -524,7 +524,7 @@ async def test_a_disk_that_fails_in_the_middle_is_told(
         raise ContentError(ErrorCode.DISK_FULL, "disk full or allocation exceeded", "ENOSPC")
 
     monkeypatch.setattr(Sink, "flush", full)
-    monkeypatch.setattr("snowowl.server.transfers.FLUSH_SIZE", 1000)
+    monkeypatch.setattr("snowowl.content.sink.FLUSH_SIZE", 1000)
     async with world.serving():
         board = world.board()
         _, tid = await board.ask(wrq("up"))

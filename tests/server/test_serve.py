@@ -276,7 +276,7 @@ async def test_an_upload_whose_commit_is_about_to_begin_is_kept(
         await flushed(sink)
 
     monkeypatch.setattr(Sink, "flush", slowly)
-    monkeypatch.setattr("snowowl.server.transfers.FLUSH_SIZE", 100)
+    monkeypatch.setattr("snowowl.content.sink.FLUSH_SIZE", 100)
     async with world.serving() as nursery:
         board = world.board()
         _, writer = await board.ask(wrq("up"))

@@ -56,18 +56,28 @@ def modules(parts: list[str]) -> Iterator[Path]:
                 yield module
 
 
-def tests_of(module: Path) -> Path:
-    """Return the test module of a module."""
-    return Path("tests", module.parent.name, f"test_{module.stem}.py")
+def tests_of(module: Path) -> list[Path]:
+    """Return the test module of a module, and its continuations (``test_sending_ends.py``).
+
+    A continuation is named after the longest module that it could belong to.
+    """
+    folder = Path("tests", module.parent.name)
+    stems = sorted((path.stem for path in module.parent.glob("*.py")), key=len, reverse=True)
+    return [
+        path
+        for path in sorted(folder.glob(f"test_{module.stem}*.py"))
+        if next((stem for stem in stems if f"{path.stem}_".startswith(f"test_{stem}_")), None)
+        == module.stem
+    ]
 
 
 def result_of(module: Path, coverage: Coverage, folder: Path) -> Result:
     """Return what is covered by a module's own tests, and while it was imported."""
     tests = tests_of(module)
-    if not tests.exists():
-        return Result(module.as_posix(), 0.0, f"there is no {tests}")
+    if not tests:
+        return Result(module.as_posix(), 0.0, f"there is no test_{module.stem}.py")
     report = folder / "report.json"
-    contexts = ["^$", f"^{re.escape(tests.as_posix())}$"]
+    contexts = ["^$", *(f"^{re.escape(path.as_posix())}$" for path in tests)]
     coverage.json_report(include=[str(module)], contexts=contexts, outfile=str(report))
     (measured,) = json.loads(report.read_text())["files"].values()
     gaps = [str(line) for line in measured["missing_lines"]]
@@ -79,7 +89,7 @@ def main(parts: list[str]) -> int:
     """Measure, print a table, and return 1 if anything is missing."""
     os.chdir(ROOT)
     wanted = list(modules(parts))
-    tests = [str(tests_of(module)) for module in wanted if tests_of(module).exists()]
+    tests = [str(path) for module in wanted for path in tests_of(module)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         coverage = Coverage(
