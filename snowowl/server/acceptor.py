@@ -154,6 +154,8 @@ def _is_doubled(octets: bytes, standing: Admitted, now: float) -> bool:
     member = standing.member
     if octets != standing.octets or member is None or not member.transfer.answered:
         return False
+    if member.transfer.finished:  # by its last ACK, which may have come in the same batch
+        return False
     if member.transfer.finished:  # in the batch that this request is in, too: nobody has cleaned up
         return False
     return now - member.transfer.progressed_at < DOUBLED_SECONDS

@@ -185,6 +185,20 @@ async def test_on_the_listening_port_the_old_transfer_ends(world: World, clock: 
         assert await board.hears_nothing(60)
 
 
+async def test_on_the_listening_port_the_next_request_may_come_with_the_last_ack(
+    world: World, clock: MockClock
+) -> None:
+    """In one batch, and for the same file: that is no double of the request that has been served."""
+    async with world.serving(world.config("listen")):
+        board = world.board()
+        await begun(world, board)
+        for number in (1, 2):
+            await board.ask(ack(number))
+        board.send(ack(3))
+        assert (await board.ask(REQUEST))[0] == oack(blksize=512)
+    assert world.outcomes()[0] == COMPLETED
+
+
 @pytest.mark.rule("R5")
 async def test_on_the_listening_port_a_late_double_of_the_request_is_ignored(
     world: World, clock: MockClock
