@@ -18,7 +18,6 @@ from snowowl.cli.transfer import (
     transfer_options,
 )
 
-
 EXIT_UNCONFIRMED: Final = 28
 """As curl 7.88 ends where no ACK of the last block comes, be it from a silent port or a closed one.
 

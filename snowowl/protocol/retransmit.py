@@ -23,7 +23,7 @@ import attrs
 
 NEVER: Final = float("inf")
 
-SAMPLE_PAUSE_SECONDS: Final = 0.01
+SAMPLE_PAUSE_SECONDS: Final = 0.016
 """Time between two samples of the round trip, at least.  RFC 6298 section 3 wants one in each round
 trip; where that is shorter, the floor of the interval hides what more of them could tell."""
 

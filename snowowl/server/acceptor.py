@@ -156,6 +156,4 @@ def _is_doubled(octets: bytes, standing: Admitted, now: float) -> bool:
         return False
     if member.transfer.finished:  # by its last ACK, which may have come in the same batch
         return False
-    if member.transfer.finished:  # in the batch that this request is in, too: nobody has cleaned up
-        return False
     return now - member.transfer.progressed_at < DOUBLED_SECONDS

@@ -68,7 +68,7 @@ class Exchanges:
         self._pools: dict[tuple[int, LocalAddress | None], _Pool] = {}
         self._listening: dict[Endpoint, Exchange] = {}
         self._last: dict[bytes, Exchange] = {}
-        self._begun: set[Exchange] = set()
+        self._begun: dict[Exchange, None] = {}
         """Exchanges in which something may wait for `flush`."""
 
     def add_listening(self, endpoint: Endpoint, exchange: Exchange) -> None:
@@ -84,7 +84,7 @@ class Exchanges:
         else:
             exchange = self._share(admitted)
         exchange.borrowers += 1
-        self._begun.add(exchange)
+        self._begun[exchange] = None
         return exchange
 
     def give_back(self, exchange: Exchange) -> None:

@@ -56,7 +56,7 @@ class Readings:
         self.observers = observers
         self.nursery: trio.Nursery | None = None
         """Where tasks are started for what must wait; nothing is begun here without it."""
-        self._running: set[Reading] = set()
+        self._running: dict[Reading, None] = {}
 
     def begin(self, admitted: Admitted, recent: Recent | None = None) -> bool:
         """Serve a request, or refuse it, if that takes no waiting; say whether it was so.
@@ -85,7 +85,7 @@ class Readings:
             source.close()
             return False
         reading = Reading(self, admitted, exchange, source, report)
-        self._running.add(reading)
+        self._running[reading] = None
         reading.begin(request)
         return True
 
@@ -93,7 +93,7 @@ class Readings:
         """Forget a request; say whether it was known."""
         if reading not in self._running:
             return False
-        self._running.remove(reading)
+        del self._running[reading]
         return True
 
     def stop(self) -> None:

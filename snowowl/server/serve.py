@@ -105,8 +105,8 @@ async def serve(
                                     _share_endpoint(acceptor, exchanges, told, pumps)
                                 else:
                                     accepting.start_soon(acceptor.run)
-                            _tell_datapath(config, network, told)
                             told.emit(ServerStarted(addresses, str(config.server.root)))
+                            _tell_datapath(config, network, told)
                             end.callback(told.emit, ServerStopped())
                             task_status.started(addresses)
                             await (trio.Event() if drain is None else drain).wait()

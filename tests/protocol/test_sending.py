@@ -17,6 +17,7 @@ from snowowl.protocol.events import (
 from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.pace import PATIENCE, PATIENCE_MIN, PAUSE_MAX_SECONDS, PAUSE_MIN_SECONDS
+from snowowl.protocol.sending import Sending
 from tests.playbook import UNFINISHED, Playbook, ack, blocks, data, error, oack
 from tests.protocol.stories import feed, putting, reading, sending_window, sent_up_to
 
@@ -353,6 +354,7 @@ def test_what_was_heard_before_the_peer_went_on_does_not_count() -> None:
 def test_bursts_grow_again_while_windows_get_through() -> None:
     story = stalled().expires().sends(blocks(9, 4))
     transfer, now, sizes = story.transfer, story._now, []
+    assert isinstance(transfer, Sending)
     for _ in range(PATIENCE + PATIENCE_MIN):
         while transfer.window.room:
             now = transfer.deadline

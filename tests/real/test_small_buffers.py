@@ -31,7 +31,7 @@ def swarm(server: Server, folder: Path, *, clients: int, blksize: int, windowsiz
 
 @pytest.mark.parametrize(("blksize", "windowsize"), [(512, 1), (1428, 16), (1428, 64), (8192, 64)])
 def test_twenty_clients_with_small_buffers(root: Path, blksize: int, windowsize: int) -> None:
-    size = 100_000 if windowsize == 1 else 300_000
+    size = 60_000 if windowsize == 1 else 300_000
     (root / "kernel").write_bytes(os.urandom(size))
     with serving(root, "--quiet") as server:
         began = time.monotonic()
