@@ -35,6 +35,12 @@ WAYS: Final = {
         f"{_PLATFORM}.batch.enable_recvmmsg = false\n"
         f"{_PLATFORM}.batch.enable_sendmmsg = false\n",
     ),
+    "gso-sendfile": Way(
+        Settings(rung="gso", sendfile=True, sendfile_block_min=512),
+        f'{_PLATFORM}.rung = "gso"\n'
+        f"{_PLATFORM}.zero_copy.use_sendfile = true\n"
+        f"{_PLATFORM}.zero_copy.sendfile_blksize_min = 512\n",
+    ),
     "gso-zerocopy": Way(
         Settings(rung="gso", zerocopy=True, zerocopy_min=1),
         f'{_PLATFORM}.rung = "gso"\n'

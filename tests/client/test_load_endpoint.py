@@ -21,7 +21,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 def network() -> Iterator[LoadNetwork]:
-    network = LoadNetwork(lock_step=True)
+    network = LoadNetwork(Settings(), lock_step=True)
     yield network
     for endpoint in network.descriptors:
         endpoint.close()

@@ -15,6 +15,7 @@ from snowowl.client.load_endpoint import LoadNetwork
 from snowowl.client.load_options import LoadOptions
 from snowowl.client.load_sockets import PORTS_MAX, open_sockets, ports_wanted
 from snowowl.datagram.interface import LocalAddress
+from snowowl.datagram.settings import Settings
 from snowowl.testing.simnetwork import SimNetwork
 
 
@@ -57,7 +58,7 @@ def test_a_simulated_network_has_no_descriptors() -> None:
 
 @pytest.mark.real
 def test_the_systems_network_has() -> None:
-    network = LoadNetwork(lock_step=True)
+    network = LoadNetwork(Settings(), lock_step=True)
     sockets = open_sockets(network, socket.AF_INET, 2)
     assert sockets.descriptors is not None
     assert len(set(sockets.descriptors)) == 2

@@ -297,7 +297,7 @@ def test_threads_share_nothing_that_a_call_reads() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_socket_takes_little_memory_beside_the_kernels() -> None:
     """There may be one for each transfer, ten thousand of them (`tid = "own"`)."""
-    network, count = SystemNetwork(shares_slots=True), 200
+    network, count = SystemNetwork(Settings(), shares_slots=True), 200
     batch(network).close()
     before = resident()
     endpoints = [network.open(socket.AF_INET, LO4, None) for _ in range(count)]

@@ -55,7 +55,7 @@ WINDOWED: Final = ClientOptions(blksize=1400, windowsize=16, timeout=5)
 """With a timeout nothing is sent again any sooner, so that what was lost would be seen."""
 
 LOCK_STEP: Final = ClientOptions(blksize=8192, windowsize=None, timeout=5)
-BY_FILE: Final = ClientOptions(blksize=32_768, windowsize=4, timeout=5)
+LARGE: Final = ClientOptions(blksize=32_768, windowsize=4, timeout=5)
 
 Keys = dict[str, object]
 WAYS: Final[dict[str, Keys]] = {
@@ -64,6 +64,10 @@ WAYS: Final[dict[str, Keys]] = {
     "gso, call by call": {
         "platform__batch__enable_recvmmsg": False,
         "platform__batch__enable_sendmmsg": False,
+    },
+    "sendfile": {
+        "platform__zero_copy__use_sendfile": True,
+        "platform__zero_copy__sendfile_blksize_min": 8192,
     },
     "zerocopy": {
         "platform__zero_copy__use_msg_zerocopy": True,
@@ -108,7 +112,7 @@ def sends(verdict: Verdict) -> Spoil:
 
 async def all_is_served(inside: Inside) -> None:
     """Transfer files in all ways, at once and one after another; nothing is sent twice."""
-    for options in (WINDOWED, LOCK_STEP, BY_FILE):
+    for options in (WINDOWED, LOCK_STEP, LARGE):
         assert await inside.get("file", options) == OCTETS
     await inside.put(OCTETS, "up", WINDOWED)
     got: list[bytes] = []
@@ -222,8 +226,7 @@ async def test_a_device_that_refuses_segments_is_told_once_and_loses_nothing(
 
         return calls._replace(sendmmsg=sendmmsg)
 
-    config = configure(root, platform__zero_copy__use_sendfile=False)
-    async with serving(config, spoil) as inside:
+    async with serving(configure(root), spoil) as inside:
         await all_is_served(inside)
     assert [event.what for event in inside.told(DatapathLowered)] == [told]
     # For good, or for each client that it happens to: of those here six ask for windows.
@@ -323,7 +326,7 @@ def replace(file: Path) -> None:
 
 
 @ways
-@pytest.mark.parametrize("options", [WINDOWED, LOCK_STEP, BY_FILE], ids=["w", "l", "f"])
+@pytest.mark.parametrize("options", [WINDOWED, LOCK_STEP, LARGE], ids=["w", "l", "f"])
 @pytest.mark.parametrize("change", [truncate, empty, rewrite, replace])
 async def test_a_file_that_changes_ends_in_an_error_or_whole(
     root: Path, way: str, options: ClientOptions, change: Callable[[Path], None]

@@ -47,7 +47,7 @@ def _no_leaked_descriptors() -> Iterator[None]:
     yield
     if len(list(descriptors.iterdir())) != before:
         gc.collect()
-    assert len(list(descriptors.iterdir())) == before
+    assert len(list(descriptors.iterdir())) <= before  # fewer: of a test before
 
 
 @pytest.fixture
