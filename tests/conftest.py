@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, settings
 ROOT = Path(__file__).parents[1]
 
 # `pytest` does not put the working directory on the path, `python -m pytest` does; the helper modules
-# (tests.playbook, tests.model) are to be found either way.
+# (tests.model, tests.rungs) are to be found either way.
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 

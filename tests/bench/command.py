@@ -28,8 +28,10 @@ from tests.bench.report import (
 )
 from tests.bench.results import Result, Runs, runs_of
 from tests.bench.scenarios import SCENARIOS, Scenario
-from tests.bench.servers import MAKERS, Server, snowowl, variants_in
-from tests.bench.workspace import HERE, REPOSITORY, UnusableError, Workspace, default_folder
+from tests.bench.servers import MAKERS, variants_in
+from tests.bench.workspace import HERE, prepare
+from tests.peers.servers import Server, snowowl
+from tests.peers.workspace import REPOSITORY, UnusableError, Workspace, default_folder
 
 OVERHEAD_SECONDS: Final = 0.9
 """Of a run: start, readiness, end; measured as the mean over all servers."""
@@ -199,7 +201,7 @@ def _keys(_context: click.Context, option: click.Parameter, text: str) -> list[s
 @click.option(
     "--work",
     type=click.Path(path_type=Path),
-    default=default_folder(),
+    default=default_folder("bench"),
     show_default=True,
     help="Where tools, peers and files are kept between runs; on a disk.",
 )
@@ -245,7 +247,7 @@ def main(
         workspace = Workspace(work.resolve())
         file = None if no_variants else variants_file
         try:
-            workspace.prepare()
+            prepare(workspace)
             chosen = chosen_servers(servers, trees, file, workspace)
             runs = _measure(
                 scenarios, chosen, workspace, 1 if quick else rounds, QUICK if quick else 1.0

@@ -21,7 +21,10 @@ from typing import Final
 
 import attrs
 
-from tests.bench.processes import (
+from tests.bench.results import Load, Result
+from tests.bench.scenarios import Measure, Scenario
+from tests.bench.workspace import sent, tool
+from tests.peers.processes import (
     Meter,
     Running,
     on_cpu,
@@ -29,10 +32,8 @@ from tests.bench.processes import (
     start,
     tree_of,
 )
-from tests.bench.results import Load, Result
-from tests.bench.scenarios import Measure, Scenario
-from tests.bench.servers import Server
-from tests.bench.workspace import SMALL, Workspace
+from tests.peers.servers import Server
+from tests.peers.workspace import SMALL, Workspace
 
 READY_SECONDS: Final = 15.0
 GRACE_SECONDS: Final = 5.0
@@ -97,9 +98,9 @@ def _load(
     workspace: Workspace, where: tuple[str, int], file: str, scenario: Scenario, more: list[str]
 ) -> Load:
     """Run the load generator; `more` ends with the seconds that it may take."""
-    reference = workspace.sent if scenario.upload else workspace.root / file
+    reference = sent(workspace) if scenario.upload else workspace.root / file
     command = [
-        *(str(workspace.tool("load")), "--host", where[0], "--port", str(where[1])),
+        *(str(tool(workspace, "load")), "--host", where[0], "--port", str(where[1])),
         *("--file", file, "--reference", str(reference), *more),
     ]
     with on_cpu(_cpu_of(scenario, CLIENT)):
@@ -132,7 +133,7 @@ def _relayed(
     port = _free_port()
     host, to = server
     command = [
-        *(str(workspace.tool("delay")), "--listen", str(port), "--host", host),
+        *(str(tool(workspace, "delay")), "--listen", str(port), "--host", host),
         *("--port", str(to), "--delay-us", str(scenario.delay_us)),
     ]
     relay = start(command, workspace.folder, workspace.log("delay"))
@@ -335,7 +336,7 @@ def _run(
         load, used = _loaded(scenario, workspace, running, where, more)
     if problem := _judge(scenario, load):
         raise _FailedError(problem)
-    sync = _synced_seconds(workspace.sent, stored) if scenario.upload else 0.0
+    sync = _synced_seconds(sent(workspace), stored) if scenario.upload else 0.0
     return Result(
         scenario=scenario.key,
         server=server.name,

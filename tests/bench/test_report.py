@@ -25,8 +25,10 @@ from tests.bench.report import (
 )
 from tests.bench.results import Result, Runs, runs_of
 from tests.bench.scenarios import SCENARIOS, scenario_named
-from tests.bench.servers import Server, limit, variants_in
-from tests.bench.workspace import HERE, SMALL, Workspace
+from tests.bench.servers import limit, variants_in
+from tests.bench.workspace import HERE, tool
+from tests.peers.servers import Server
+from tests.peers.workspace import SMALL, Workspace
 
 PEERS = ("quick", "frugal")
 WINDOW = scenario_named("window16")
@@ -286,7 +288,7 @@ def test_the_load_sees_wrong_octets(workspace: Workspace) -> None:
     server = limit(workspace, gso=True)
 
     def elsewhere(port: int, uploads: bool) -> list[str]:
-        return [str(workspace.tool("limit")), "--port", str(port), "--root", str(other)]
+        return [str(tool(workspace, "limit")), "--port", str(port), "--root", str(other)]
 
     found = run(scenario, attrs.evolve(server, command=elsewhere), workspace, 0)
     assert found.problem == "corrupt"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.playbook import UNFINISHED
+from snowowl.testing.playbook import UNFINISHED
 
 
 @pytest.fixture(autouse=True)

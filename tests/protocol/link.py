@@ -20,9 +20,9 @@ from snowowl.protocol.events import (
 )
 from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.sending import Sending
+from snowowl.testing.playbook import payloads_of
 from snowowl.wire.codec import encode_data_header, opcode_of
 from snowowl.wire.constants import Opcode
-from tests.playbook import payloads_of
 
 LATENCY: Final = 0.01
 SPACING: Final = 0.0001

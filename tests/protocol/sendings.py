@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.playbook import Playbook, ack, blocks, oack
+from snowowl.testing.playbook import Playbook, ack, blocks, oack
 from tests.protocol.stories import reading
 
 ROUND_TRIP = 0.05

@@ -11,8 +11,8 @@ from snowowl.protocol.retransmit import RetransmitPolicy
 from snowowl.protocol.sending import Sending
 from snowowl.protocol.transfer import Transfer
 from snowowl.protocol.write import WriteTransfer
+from snowowl.testing.playbook import ack, data
 from snowowl.wire.packets import Mode, Options, ReadRequest, WriteRequest
-from tests.playbook import ack, data
 
 POLICY = Policy()
 RETRANSMIT = RetransmitPolicy()

@@ -7,9 +7,9 @@ from snowowl.protocol.events import DatagramsReceived, Stopped
 from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.read import ReadTransfer
+from snowowl.testing.playbook import ack
 from snowowl.wire.codec import encode
 from snowowl.wire.packets import ReadRequest
-from tests.playbook import ack
 
 REQUEST = ReadRequest(b"f")
 OCTETS = encode(REQUEST)

@@ -18,7 +18,7 @@ from snowowl.protocol.events import DatagramsReceived, TimerExpired
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.pace import PAUSE_MIN_SECONDS
 from snowowl.protocol.read import ReadTransfer
-from tests.playbook import ack
+from snowowl.testing.playbook import ack
 from tests.protocol.stories import reading
 
 LATENCY: Final = 0.0005

@@ -26,12 +26,12 @@ from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.sending import Sending
 from snowowl.protocol.transfer import State
 from snowowl.protocol.write import WriteTransfer
+from snowowl.testing.playbook import ack, data, payloads_of
+from snowowl.testing.strategies import datagrams
 from snowowl.wire.codec import block_number_of, opcode_of
 from snowowl.wire.constants import Opcode
 from tests.model import OPENING, ReceiverModel, SenderModel, numbers
-from tests.playbook import ack, data, payloads_of
 from tests.protocol.stories import reading, received_up_to, sent_up_to, writing
-from tests.wire.strategies import datagrams
 
 BLKSIZE: Final = 8
 FULL: Final = b"12345678"

@@ -10,7 +10,7 @@ from snowowl.protocol.initiate import DALLY_CLEAN_SECONDS, DALLY_LOSSY_SECONDS
 from snowowl.protocol.negotiation import Terms
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.transfer import State
-from tests.playbook import Playbook, ack, blocks, data, error, oack, stored
+from snowowl.testing.playbook import Playbook, ack, blocks, data, error, oack, stored
 from tests.protocol.stories import getting, putting
 
 FULL = b"12345678"

@@ -43,11 +43,11 @@ from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.sending import Sending
 from snowowl.protocol.transfer import SETTLED, TRANSITIONS, State
 from snowowl.protocol.write import WriteTransfer
+from snowowl.testing.playbook import check_deadline, payloads_of
+from snowowl.testing.strategies import datagrams
 from snowowl.wire.codec import decode_option_ack, encode, encode_data_header, opcode_of
 from snowowl.wire.constants import Opcode
 from snowowl.wire.packets import Mode, Options, ReadRequest, WriteRequest
-from tests.playbook import check_deadline, payloads_of
-from tests.wire.strategies import datagrams
 
 BLKSIZE: Final = 8
 POLICY: Final = Policy()

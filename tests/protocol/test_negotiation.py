@@ -11,10 +11,10 @@ from snowowl.protocol.negotiation import (
     check_grant,
     negotiate,
 )
+from snowowl.testing.strategies import option_maps, read_requests, write_requests
 from snowowl.wire.codec import encode
 from snowowl.wire.options import RANGES, parse_value
 from snowowl.wire.packets import Mode, OptionAck, Options, ReadRequest, WriteRequest
-from tests.wire.strategies import option_maps, read_requests, write_requests
 
 SIZE = 5000
 

@@ -10,7 +10,7 @@ from snowowl.protocol.actions import Commit
 from snowowl.protocol.events import ContentPaused, TimerExpired
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.transfer import State
-from tests.playbook import (
+from snowowl.testing.playbook import (
     UNFINISHED,
     Playbook,
     ack,

@@ -7,7 +7,7 @@ import pytest
 from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.transfer import State
-from tests.playbook import Playbook, ack, blocks, error, oack
+from snowowl.testing.playbook import Playbook, ack, blocks, error, oack
 from tests.protocol.stories import reading
 
 

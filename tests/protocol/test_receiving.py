@@ -18,7 +18,7 @@ from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.retransmit import RetransmitPolicy
 from snowowl.protocol.transfer import State
-from tests.playbook import Playbook, ack, data, error, oack, stored
+from snowowl.testing.playbook import Playbook, ack, data, error, oack, stored
 from tests.protocol.stories import (
     committing,
     dallying,

@@ -19,7 +19,7 @@ from snowowl.protocol.events import (
 )
 from snowowl.protocol.receiving import NO_DATA
 from snowowl.protocol.write import WriteTransfer
-from tests.playbook import data
+from snowowl.testing.playbook import data
 from tests.protocol.stories import writing
 
 BLKSIZE = 8

@@ -18,7 +18,7 @@ from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.pace import PATIENCE, PATIENCE_MIN, PAUSE_MAX_SECONDS, PAUSE_MIN_SECONDS
 from snowowl.protocol.sending import Sending
-from tests.playbook import UNFINISHED, Playbook, ack, blocks, data, error, oack
+from snowowl.testing.playbook import UNFINISHED, Playbook, ack, blocks, data, error, oack
 from tests.protocol.sendings import ROUND_TRIP, lock_step, silent, windowed
 from tests.protocol.stories import feed, putting, reading, sending_window, sent_up_to
 

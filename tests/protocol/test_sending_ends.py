@@ -15,7 +15,7 @@ from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.retransmit import RetransmitPolicy
 from snowowl.protocol.sending import too_many_blocks
 from snowowl.protocol.transfer import State
-from tests.playbook import Playbook, ack, blocks, error
+from snowowl.testing.playbook import Playbook, ack, blocks, error
 from tests.protocol.sendings import lock_step
 from tests.protocol.stories import reading, sending_window
 

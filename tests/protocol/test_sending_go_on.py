@@ -33,10 +33,10 @@ from snowowl.protocol.retransmit import RetransmitTimer
 from snowowl.protocol.sending import NO_ACK, Sending
 from snowowl.protocol.transfer import State
 from snowowl.protocol.window import SendWindow
+from snowowl.testing.playbook import ack, error
+from snowowl.testing.strategies import datagrams
 from snowowl.wire.codec import encode_ack
-from tests.playbook import ack, error
 from tests.protocol.stories import putting, reading, sent_up_to
-from tests.wire.strategies import datagrams
 
 BLKSIZE: Final = 8
 TOTAL: Final = 70_001

@@ -29,7 +29,8 @@ from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.retransmit import SENDS_UNANSWERED_MAX
 from snowowl.protocol.sending import Sending
 from snowowl.protocol.transfer import State
-from tests.playbook import ack, check_deadline, data, oack
+from snowowl.testing.playbook import ack, check_deadline, data, oack
+from snowowl.testing.strategies import acks, datagrams, datas, near_misses
 from tests.protocol.stories import (
     committing,
     dallying,
@@ -42,7 +43,6 @@ from tests.protocol.stories import (
     sent_up_to,
     writing,
 )
-from tests.wire.strategies import acks, datagrams, datas, near_misses
 
 Machine = Sending | Receiving
 

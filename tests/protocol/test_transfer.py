@@ -30,7 +30,16 @@ from snowowl.protocol.transfer import (
     Trigger,
     is_unknown_tid,
 )
-from tests.playbook import Playbook, ack, blocks, check_deadline, data, error, oack, stored
+from snowowl.testing.playbook import (
+    Playbook,
+    ack,
+    blocks,
+    check_deadline,
+    data,
+    error,
+    oack,
+    stored,
+)
 from tests.protocol.stories import (
     committing,
     dallying,

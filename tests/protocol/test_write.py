@@ -10,7 +10,7 @@ from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.transfer import State
 from snowowl.protocol.write import DALLY_SECONDS
-from tests.playbook import Playbook, ack, data, error, oack, stored
+from snowowl.testing.playbook import Playbook, ack, data, error, oack, stored
 from tests.protocol.stories import dallying, feed, received_up_to, writing
 
 FULL = b"12345678"

@@ -12,10 +12,10 @@ from snowowl.content.store import Store
 from snowowl.observe.events import RequestMalformed, RequestReceived, RequestsDropped
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.server import serve as serve_module
+from snowowl.testing.playbook import ack, data, error
 from snowowl.wire.codec import encode, opcode_of
 from snowowl.wire.constants import Opcode
 from snowowl.wire.packets import Mode, ReadRequest
-from tests.playbook import ack, data, error
 from tests.server.world import SERVER, Tid, World, rrq
 
 BUSY = error(0, "server is busy, try again")

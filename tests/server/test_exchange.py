@@ -29,11 +29,11 @@ from snowowl.server.alarms import STALE_MAX
 from snowowl.server.exchange import Exchange
 from snowowl.server.member import Member
 from snowowl.testing.link import Datagram
+from snowowl.testing.playbook import ack, data, error, oack
 from snowowl.testing.simnetwork import SimNetwork, socket_address
 from snowowl.wire.codec import block_number_of, opcode_of
 from snowowl.wire.constants import ErrorCode, Opcode
 from snowowl.wire.packets import ReadRequest
-from tests.playbook import ack, data, error, oack
 from tests.server.world import LISTENING, Board, Tid, World, finished, rrq, wrq
 
 PEER = socket_address("192.0.2.9", 2000)

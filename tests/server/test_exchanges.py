@@ -20,7 +20,7 @@ from snowowl.server import exchanges as exchanges_module
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import LOCAL_ADDRESSES_MAX, SHARED_PER_ADDRESS
 from snowowl.server.tuning import Tuning
-from tests.playbook import ack, data, error
+from snowowl.testing.playbook import ack, data, error
 from tests.server.world import LISTENING, SERVER, Board, Tid, World, rrq
 
 

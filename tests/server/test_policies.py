@@ -11,8 +11,8 @@ from snowowl.config.model import ProtocolConfig
 from snowowl.datagram.interface import LocalAddress
 from snowowl.server.policies import MTU_MAX_AGE_SECONDS, Policies
 from snowowl.testing.link import Link
+from snowowl.testing.playbook import oack
 from snowowl.testing.simnetwork import SimNetwork
-from tests.playbook import oack
 from tests.server.world import World, rrq, wrq
 
 V4 = LocalAddress(bytes((192, 0, 2, 1)), 1)

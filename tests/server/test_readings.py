@@ -24,8 +24,8 @@ from snowowl.server.policies import Policies
 from snowowl.server.readings import Readings
 from snowowl.server.registry import Admitted, Registry
 from snowowl.testing.link import Datagram
+from snowowl.testing.playbook import ack, data, error
 from snowowl.wire.constants import ErrorCode
-from tests.playbook import ack, data, error
 from tests.server.world import Board, Tid, World, rrq
 
 TIDS: tuple[Tid, ...] = ("shared", "own", "listen")

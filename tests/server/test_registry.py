@@ -13,9 +13,9 @@ from snowowl.observe.events import RequestReceived
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.server.acceptor import DOUBLED_SECONDS
 from snowowl.server.registry import Registry
+from snowowl.testing.playbook import ack, data, error, oack
 from snowowl.wire.codec import opcode_of
 from snowowl.wire.constants import Opcode
-from tests.playbook import ack, data, error, oack
 from tests.server.world import LISTENING, Board, Tid, World, rrq, wrq
 
 SUPERSEDED, COMPLETED = OutcomeKind.SUPERSEDED, OutcomeKind.COMPLETED

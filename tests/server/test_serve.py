@@ -22,8 +22,8 @@ from snowowl.datagram import address
 from snowowl.observe.events import Event, RequestReceived, ServerDraining, TransferFinished
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.testing.link import Datagram, Link
+from snowowl.testing.playbook import ack, data, error
 from snowowl.testing.simnetwork import HOSTS, SimNetwork
-from tests.playbook import ack, data, error
 from tests.server.world import SERVER_V6, Tid, World, rrq, wrq
 
 TIDS: tuple[Tid, ...] = get_args(Tid)

@@ -15,9 +15,9 @@ from snowowl.content.sink import Sink
 from snowowl.content.store import Store
 from snowowl.observe.events import Direction, InternalError, RolloverExpected, TransferFinished
 from snowowl.protocol.outcome import OutcomeKind
+from snowowl.testing.playbook import ack, data, error, oack
 from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Mode
-from tests.playbook import ack, data, error, oack
 from tests.server.world import SERVER, Tid, World, finished, rrq, wrq
 
 

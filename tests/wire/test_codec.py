@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from snowowl.testing.strategies import datagrams, errors, option_acks, read_requests, write_requests
 from snowowl.wire.codec import (
     MalformedPacket,
     block_number_of,
@@ -24,7 +25,6 @@ from snowowl.wire.codec import (
 )
 from snowowl.wire.constants import ERROR_MESSAGE_MAX, OPTIONS_MAX, ErrorCode, Opcode
 from snowowl.wire.packets import Error, Mode, OptionAck, ReadRequest, WriteRequest
-from tests.wire.strategies import datagrams, errors, option_acks, read_requests, write_requests
 
 # What real clients send, octet for octet (captured; the names are ours).
 CURL = b"\0\1pxelinux.0\0octet\0tsize\0000\0blksize\000512\0timeout\0006\0"
