@@ -54,7 +54,7 @@ class Sending(Transfer):
         self._counted_to = 0
         """The block after the window, for a peer that counts it from where it was before a timeout of
         its own."""
-        self._probed = 0
+        self._probed = -1
         """The block that was sent as a probe last: an ACK of it that comes twice says nothing."""
         self._disowned = False
         """The peer said "unknown transfer ID": dead, unless it goes on acknowledging."""

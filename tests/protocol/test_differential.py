@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from snowowl.protocol.actions import Actions, Commit, SendBlocks, SendPacket, StoreBlocks
@@ -143,6 +143,7 @@ class Sender:
         max_size=40,
     ),
 )
+@example(total=1, windowsize=2, rollover=0, plain=False, beginning=0, story=[0, 0])
 def test_a_sender_does_what_the_model_does(
     total: int,
     windowsize: int,

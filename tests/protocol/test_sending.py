@@ -158,6 +158,13 @@ def test_one_ack_for_each_packet_out_of_order_sends_the_window_once() -> None:
 
 
 @pytest.mark.rule("R6")
+@pytest.mark.rfc("7440 4")
+def test_the_first_window_too_is_sent_again_when_the_peer_asks_for_it() -> None:
+    """All of the first window is lost but its last block, which EDK2 answers by ACK 0."""
+    windowed().receives(ack(0)).sends(blocks(1, 4)).receives(ack(0)).does_nothing().done()
+
+
+@pytest.mark.rule("R6")
 def test_a_window_is_sent_again_once_for_each_timeout() -> None:
     story = silent(windowed(), 1, 4).sends(blocks(1, 4)).receives(ack(0), ack(0)).does_nothing()
     story.expires().sends(blocks(1, 2)).receives(ack(0)).does_nothing().done()  # now in bursts
