@@ -6,7 +6,9 @@ granted.  Every wait has an end.
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import re
 import shutil
 import signal
@@ -30,6 +32,10 @@ ANSWER_SECONDS = 5.0
 SILENCE_SECONDS = 0.25
 """Loopback answers within a millisecond; a busy machine within some tens."""
 NOBODY = 65534
+
+PORTS = (10_000, 30_000)
+"""Where peers have their ports: outside of what the kernel gives to those who do not mind."""
+_ports = itertools.count(random.Random().randrange(*PORTS))
 
 Address = tuple[str, int]
 _LISTENING = re.compile(r"listening on (\S+):(\d+)")
@@ -96,9 +102,23 @@ class Peer:
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
-        self.socket.bind((host, port))
+        if port:
+            self.socket.bind((host, port))
+        else:
+            self._bind_afresh(host)
         name = self.socket.getsockname()
         self.address: Address = (str(name[0]), int(name[1]))
+
+    def _bind_afresh(self, host: str) -> None:
+        """Bind to a port that none of these tests had before.
+
+        A peer may leave a transfer behind, of which a server that answers from its listening port
+        hears no ICMP; the next peer at that port would be sent what belongs to it.
+        """
+        for number in _ports:
+            with suppress(OSError):
+                self.socket.bind((host, PORTS[0] + number % (PORTS[1] - PORTS[0])))
+                return
 
     def __enter__(self) -> Self:
         return self
