@@ -77,4 +77,4 @@ def test_there_are_two_commands_and_they_serve_and_test() -> None:
     assert len(commands) == 2
     assert commands[0].endswith("snowowl serve --listen 127.0.0.1:6969 examples/boot")
     assert "curl tftp://127.0.0.1:6969/hello.txt" in commands[0]
-    assert commands[1].endswith("-m pytest")
+    assert commands[1].endswith("-m pytest -n auto")
