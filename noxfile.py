@@ -14,7 +14,13 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+NAMED = [
+    *PYPROJECT["project"]["dependencies"],
+    *PYPROJECT["project"]["optional-dependencies"]["test"],
+]
 PYTHONS = ["3.11", "3.12", "3.13"]
+RUNGS = ["portable", "mmsg", "gso", "gso-one-by-one", "gso-sendfile", "gso-zerocopy"]
+"""Those of tests/rungs.py."""
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -26,7 +32,7 @@ def install(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests (real clients from Debian take part where they are installed)."""
     install(session)
-    session.run("python", "-bb", "-X", "dev", "-m", "pytest", *session.posargs)
+    session.run("python", "-bb", "-X", "dev", "-m", "pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
@@ -70,13 +76,29 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
-def mindeps(session: nox.Session) -> None:
-    """Run the tests with the lowest versions of what we depend on directly."""
-    lowest = [
-        re.sub(r">=([\d.]+).*", r"==\1", text) for text in PYPROJECT["project"]["dependencies"]
-    ]
-    session.install("-e", ".[test]", *lowest)
-    session.run("python", "-m", "pytest", *session.posargs)
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest versions of all that we depend on directly."""
+    install(session)
+    session.install(*[re.sub(r">=([\d.]+).*", r"==\1", text) for text in NAMED])
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session(python=PYTHONS[-1])
+def highest(session: nox.Session) -> None:
+    """Run the tests with the newest versions of all that we depend on, indirectly too."""
+    session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[test]", *NAMED)
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session(default=False)
+@nox.parametrize("profile", ["dev", "ci", "nightly"])
+def profiles(session: nox.Session, profile: str) -> None:
+    """Run the property tests with one of Hypothesis' profiles: quick, repeatable, thorough (hours)."""
+    install(session)
+    session.env["HYPOTHESIS_PROFILE"] = profile
+    hours = ["-o", "faulthandler_timeout=0", "--timeout", "14400"] if profile == "nightly" else []
+    marked = ["-n", "auto", "-m", "hypothesis and not slow and not netboot"]
+    session.run("python", "-m", "pytest", *marked, *hours, *session.posargs)
 
 
 @nox.session(default=False)
@@ -87,13 +109,12 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
-def rungs(session: nox.Session) -> None:
-    """Run the tests of sockets, servers and clients once for each way to the kernel (Linux)."""
+@nox.parametrize("rung", RUNGS)
+def rungs(session: nox.Session, rung: str) -> None:
+    """Run the tests of sockets, servers and clients on one way to the kernel (Linux)."""
     install(session)
-    ways = session.run("python", "-c", "from tests.rungs import WAYS; print(*WAYS)", silent=True)
-    folders = [f"tests/{name}" for name in ("datagram", "server", "client", "real")]
-    for way in str(ways).split():
-        session.run("python", "-m", "pytest", "--rung", way, *folders, *session.posargs)
+    folders = [f"tests/{name}" for name in ("datagram", "server", "client", "real", "conformance")]
+    session.run("python", "-m", "pytest", "-n", "auto", "--rung", rung, *folders, *session.posargs)
 
 
 @nox.session(default=False)
