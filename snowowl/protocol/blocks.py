@@ -38,8 +38,11 @@ def distance_back(index: int, number: int, rollover: int) -> int:
     ahead = distance(index, number, rollover)
     if ahead == 0:
         return 0
-    back = (65536 if rollover == 0 else NUMBER_MAX) - ahead
-    return back if 0 < back <= index else NEVER
+    if rollover == 0:
+        back = 65536 - ahead
+        return back if back <= index else NEVER
+    back = NUMBER_MAX - ahead  # negative for 0, which no block has
+    return back if 0 < back < index else NEVER
 
 
 def blocks_in(size: int, blksize: int) -> int:

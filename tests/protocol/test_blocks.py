@@ -77,6 +77,7 @@ def test_nothing_is_behind_the_first_blocks() -> None:
     assert distance_back(5, 6, 1) == NEVER
     assert distance_back(5, 0, 1) == NEVER
     assert distance_back(5, 0, 0) == 5
+    assert distance_back(1, 65535, 1) == NEVER  # block 0 is none that has a number of the circle
 
 
 @pytest.mark.rfc("1350 6")
