@@ -6,12 +6,14 @@ the port that this socket was answered from last, and hears what comes in betwee
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final, Literal
 
 import attrs
 from hypothesis import strategies as st
 
 from snowowl.testing.strategies.damage import damaged, datagrams
+from snowowl.testing.strategies.names import names
 from snowowl.testing.strategies.octets import brief
 from snowowl.testing.strategies.packets import (
     acks,
@@ -54,25 +56,28 @@ _MOVES: Final = (
 def conversations(
     *, filenames: st.SearchStrategy[bytes] | None = None, steps_max: int = 12
 ) -> st.SearchStrategy[Conversation]:
-    """Return conversations that begin with a request, valid or nearly, and mostly go on as TFTP does.
+    r"""Return conversations that begin with a request, valid or nearly, and mostly go on as TFTP does.
 
     In between, a packet comes again, damaged, or of a block beside the right one; or anything at
     all; or from a stranger's port; the request comes anew, or what belongs to the transfer goes to
     the listening port.  `filenames` are those of the requests: see `names` and `traversals`.
 
-    >>> from hypothesis import find
-    >>> talk = find(conversations(), lambda steps: len(steps) > 1)
-    >>> talk[0].target, talk[0].sender, len(talk)
-    ('listening', 0, 2)
+        (Step(octets=b'\x00\x01kernel\x00octet\x00', target='listening', sender=0, waits=True),
+         Step(octets=b'\x00\x04\x00\x01', target='transfer', sender=1, waits=False))
     """
     return _conversations(filenames, steps_max)
+
+
+@cache
+def _requests() -> st.SearchStrategy[ReadRequest | WriteRequest]:
+    return well_formed_requests(filenames=names())
 
 
 @st.composite
 def _conversations(
     draw: st.DrawFn, filenames: st.SearchStrategy[bytes] | None, steps_max: int
 ) -> Conversation:
-    request = draw(well_formed_requests(filenames=filenames))
+    request = draw(_requests() if filenames is None else well_formed_requests(filenames=filenames))
     octets = encode(request)
     first = Step(draw(st.one_of(st.just(octets), damaged(octets))), "listening")
     steps, story = [first], _Story(request)

@@ -7,6 +7,7 @@ fuzzer may switch some off (`near_misses(kinds=...)`) or try one alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final, Literal
 
 from hypothesis import strategies as st
@@ -183,11 +184,19 @@ def near_misses(*, kinds: Sequence[Kind] = KINDS, damages_max: int = 3) -> st.Se
     >>> find(near_misses(kinds=["short"]), lambda datagram: len(datagram) == 3)
     b'\x00\x04\x00'
     """
-    of_strings = st.one_of(
-        well_formed_requests(), read_requests(), write_requests(), option_acks()
-    ).map(encode)
-    base = of_strings if _OF_STRINGS.issuperset(kinds) else st.one_of(valid_datagrams(), of_strings)
+    base = _of_strings() if _OF_STRINGS.issuperset(kinds) else _of_all()
     return _damaged(base, kinds=tuple(kinds), damages_max=damages_max)
+
+
+@cache
+def _of_strings() -> st.SearchStrategy[bytes]:
+    packets = (well_formed_requests(), read_requests(), write_requests(), option_acks())
+    return st.one_of(packets).map(encode)
+
+
+@cache
+def _of_all() -> st.SearchStrategy[bytes]:
+    return st.one_of(valid_datagrams(), _of_strings())
 
 
 @st.composite
@@ -208,6 +217,7 @@ def _damaged(
 _STRING_PACKETS: Final = (Opcode.RRQ, Opcode.WRQ, Opcode.OACK)
 
 
+@cache
 def datagrams() -> st.SearchStrategy[bytes]:
     """Return whatever may come in: packets, near misses, noise, and next to nothing."""
     return st.one_of(

@@ -7,6 +7,7 @@ what has one is put into a packet by `snowowl.testing.strategies.raw_request`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from hypothesis import strategies as st
@@ -112,10 +113,12 @@ def _odd_climbs(begun: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
     return st.one_of(alike, mixed)
 
 
+@cache
 def _parents() -> st.SearchStrategy[bytes]:
     return st.one_of(st.just(b".."), st.sampled_from(PARENTS))
 
 
+@cache
 def _separators() -> st.SearchStrategy[bytes]:
     return st.one_of(st.just(b"/"), st.sampled_from(SEPARATORS))
 

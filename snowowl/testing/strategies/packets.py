@@ -7,6 +7,7 @@ RRQ, WRQ, OACK and ERROR are objects of `snowowl.wire.packets`, and octets by
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from hypothesis import strategies as st
@@ -53,6 +54,7 @@ def option_maps(*, named: bool = False, valid: bool = False) -> st.SearchStrateg
     return st.lists(pairs, max_size=6, unique_by=lambda pair: pair[0]).map(tuple)
 
 
+@cache
 def _valid_options() -> st.SearchStrategy[Options]:
     ranges = (
         (b"blksize", blksizes()),
@@ -135,6 +137,7 @@ def _grants(name: bytes, value: bytes) -> st.SearchStrategy[tuple[bytes, bytes] 
     return st.one_of(st.none(), grants.map(lambda number: (name, b"%d" % number)))
 
 
+@cache
 def errors() -> st.SearchStrategy[Error]:
     """Return ERRORs (RFC 1350 section 5), with codes of no RFC too."""
     return st.builds(Error, st.one_of(st.integers(0, 9), st.integers(0, 65535)), texts(300))
@@ -173,6 +176,7 @@ def datas(
     )
 
 
+@cache
 def valid_packets() -> st.SearchStrategy[Packet]:
     """Return packets of every kind that is an object."""
     return st.one_of(read_requests(), write_requests(), option_acks(), errors())
@@ -189,6 +193,7 @@ def well_formed_requests(
     )
 
 
+@cache
 def valid_datagrams() -> st.SearchStrategy[bytes]:
     """Return the octets of packets of every kind."""
     return st.one_of(acks(), datas(), valid_packets().map(encode))

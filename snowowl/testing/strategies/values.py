@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from hypothesis import strategies as st
@@ -37,11 +38,13 @@ def block_numbers(*, near: int | None = None, reach: int = 2) -> st.SearchStrate
     return st.one_of(st.sampled_from(EDGE_NUMBERS), st.integers(0, 65535))
 
 
+@cache
 def blksizes() -> st.SearchStrategy[int]:
     """Return sizes of blocks in octets, 8 to 65464 (RFC 2348), the edges more often."""
     return st.one_of(st.sampled_from(EDGE_BLKSIZES), st.integers(8, 65464))
 
 
+@cache
 def windowsizes() -> st.SearchStrategy[int]:
     """Return sizes of windows in blocks, 1 to 65535 (RFC 7440), small ones more often."""
     edges = st.sampled_from((1, 2, 3, 4, 8, 16, 64, 65535))
@@ -62,6 +65,7 @@ def sizes(*, blksize: int = 512, blocks_max: int = 3) -> st.SearchStrategy[int]:
     return st.builds(lambda size, step: max(0, size + step), exact, steps)
 
 
+@cache
 def odd_numbers() -> st.SearchStrategy[bytes]:
     """Return octets where a number should be: what some parser takes for one, and others do not.
 
@@ -79,6 +83,7 @@ def odd_numbers() -> st.SearchStrategy[bytes]:
     return st.one_of(st.sampled_from((b"", b"abc", b"NaN", b"0", b"-0", _HUGE)), spelled)
 
 
+@cache
 def option_values() -> st.SearchStrategy[bytes]:
     """Return values of options: numbers at the edges of ranges, and what is no number."""
     numbers = st.one_of(st.sampled_from(EDGE_VALUES), st.integers(0, 2**64))

@@ -184,7 +184,8 @@ def test_each_kind_of_near_miss_is_produced(kind: Kind) -> None:
 
 def test_near_misses_are_of_every_size() -> None:
     lengths = (0, 1, 2, 3, 4, 1473, 65507, 65535)
-    produced(near_misses(), *[lambda it, length=length: len(it) == length for length in lengths])
+    strategy = near_misses(kinds=["short", "long"])
+    produced(strategy, *[lambda it, length=length: len(it) == length for length in lengths])
 
 
 def test_datagrams_are_packets_near_misses_and_noise() -> None:
@@ -196,8 +197,6 @@ def test_datagrams_are_packets_near_misses_and_noise() -> None:
     ("kinds", "wanted"),
     [
         (("doubled", "case"), lambda it: b"\0BLKSIZE\0" in it and b"\0blksize\0" in it),
-        (("number",), lambda it: b"\0+" in it),
-        (("trailing", "cut"), lambda it: it[-1:] == b"\xff"),
         (("doubled",), lambda it: it[:2] == b"\0\6"),
     ],
 )
