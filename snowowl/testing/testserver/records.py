@@ -222,7 +222,8 @@ class Records:
                     return True
                 if now >= end or stop.stopped:
                     return False
-                self._changed.wait(end - now if since is None else since + quiet_seconds - now)
+                until = end if since is None else min(end, since + quiet_seconds)
+                self._changed.wait(until - now)
 
     def stop(self, stop: Stop) -> None:
         """End a wait."""
