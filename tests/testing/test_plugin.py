@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import entry_points
 
 import pytest
 
-import snowowl.testing.testserver  # an inner run forgets what it has imported first
-
 pytest_plugins = ["pytester"]
 
 pytestmark = pytest.mark.real
-
-assert snowowl.testing.testserver.serving
 
 FETCH = """
     from tests.real.harness import RefusedError, fetch, store
@@ -30,6 +27,7 @@ FETCH = """
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Run:
+    import_module("snowowl.testing.testserver")  # an inner run forgets what it was first to import
     return Run(pytester)
 
 
