@@ -9,6 +9,8 @@ from importlib.metadata import entry_points
 
 import pytest
 
+import snowowl
+
 pytest_plugins = ["pytester"]
 
 pytestmark = pytest.mark.real
@@ -251,3 +253,8 @@ print(*sorted(set(sys.modules) - before))
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == ["snowowl", "snowowl.testing", "snowowl.testing.plugin"]
+
+
+def test_programs_that_import_snowowl_and_then_run_pytest_get_no_warning() -> None:
+    """Where it is installed from a wheel, pytest marks all of it for rewriting, and would warn."""
+    assert "PYTEST_DONT_REWRITE" in (snowowl.__doc__ or "")
