@@ -6,7 +6,7 @@ RRQ, WRQ, OACK and ERROR are objects of `snowowl.wire.packets`, and octets by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final
 
@@ -106,22 +106,28 @@ def _options(options: st.SearchStrategy[Options] | None) -> st.SearchStrategy[Op
 def option_acks(*, asked: Options | None = None) -> st.SearchStrategy[OptionAck]:
     """Return OACKs (RFC 2347): any, or only such as may answer the options that were `asked`.
 
-    Those hold some of the options, in the order asked; numbers are never larger than asked, but
-    for tsize, which is the server's to tell.
+    Those hold one of the options at least, in the order asked; numbers are never larger than asked,
+    but for tsize, which is the server's to tell.
 
     >>> from hypothesis import find
-    >>> find(option_acks(asked=((b"blksize", b"1468"), (b"tsize", b"0"))), lambda oack: oack.options)
+    >>> find(option_acks(asked=((b"blksize", b"1468"), (b"tsize", b"0"))), lambda oack: True)
     OptionAck(options=((b'blksize', b'8'),))
     """
     if asked is None:
         return st.builds(OptionAck, option_maps())
-    return st.tuples(*(_grants(name, value) for name, value in asked)).map(
-        lambda grants: OptionAck(tuple(grant for grant in grants if grant is not None))
-    )
+    grants = [grant for name, value in asked for grant in _grants(name, value)]
+    if not grants:
+        return st.just(OptionAck(()))
+
+    def choose(options: Options, chosen: set[int]) -> OptionAck:
+        return OptionAck(tuple(options[index] for index in sorted(chosen)))
+
+    indexes = st.sets(st.integers(0, len(grants) - 1), min_size=1)
+    return st.builds(choose, st.tuples(*grants), indexes)
 
 
-def _grants(name: bytes, value: bytes) -> st.SearchStrategy[tuple[bytes, bytes] | None]:
-    """Return ways to answer one option, None among them."""
+def _grants(name: bytes, value: bytes) -> Iterator[st.SearchStrategy[tuple[bytes, bytes]]]:
+    """Yield the ways to grant one option, if there are any."""
     grants: st.SearchStrategy[int]
     asked = int(value) if value.isdigit() and len(value) < 20 else -1
     if name == b"tsize" and asked >= 0:
@@ -133,8 +139,8 @@ def _grants(name: bytes, value: bytes) -> st.SearchStrategy[tuple[bytes, bytes] 
     elif name == b"timeout" and 1 <= asked <= 255:
         grants = st.just(asked)  # RFC 2349: the same value, or none
     else:
-        return st.none()
-    return st.one_of(st.none(), grants.map(lambda number: (name, b"%d" % number)))
+        return
+    yield grants.map(lambda number: (name, b"%d" % number))
 
 
 @cache
