@@ -10,7 +10,6 @@ import pytest
 MODULES = (
     "playbook",
     "strategies.damage",
-    "strategies.names",
     "strategies.octets",
     "strategies.packets",
     "strategies.values",

@@ -83,9 +83,8 @@ def traversals(
     is served, or from a folder `inside` it, or by an absolute path; by slashes, backslashes, percent
     codes, over-long UTF-8, padding and combinations; over-long ones, too.  With a NUL if `nul`.
 
-    >>> from hypothesis import find
-    >>> find(traversals(), lambda name: name.startswith(b"a/../.."))
-    b'a/../../etc/passwd'
+        b'a/../../../etc/passwd', b'/proc/self/root/etc/hostname', b'..%2f..%2fetc/passwd%00.img'
+        b'%2e%2e/' * 16 + b'etc//passwd', b'C:/windows/win.ini', b'../../....//etc/passwd'
     """
     endings = st.sampled_from(_ENDINGS + _NUL_ENDINGS if nul else _ENDINGS)
     begun = st.sampled_from((b"", *(name + b"/" for name in inside), b"/", b"./", b"x/"))

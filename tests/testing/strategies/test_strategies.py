@@ -234,7 +234,7 @@ def test_names_may_hold_a_nul_for_a_request_that_is_made_by_hand() -> None:
 def test_the_way_to_a_file_that_is_wanted_goes_up_far_enough() -> None:
     """It begins in a folder that is there: one of the servers in use looks at that much only."""
     strategy = traversals(targets=(b"secret",), inside=(b"sub",))
-    produced(strategy, lambda name: name == b"sub/../../../../secret")
+    produced(strategy, lambda name: name.startswith(b"sub/../../") and name.endswith(b"/secret"))
 
 
 @given(st.one_of(traversals(), names(present=[b"kernel"]), texts()))
