@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from snowowl.testing import strategies as tftp
 from snowowl.testing.testserver import ServerFactory
@@ -27,9 +27,7 @@ FILE = os.environ.get("TFTP_FILE", "uImage").encode()
 PATIENCE = 0.02
 """Seconds to wait for an answer in a conversation; a server may well have none."""
 
-a_few = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+a_few = settings(max_examples=20, deadline=None)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,30 @@
 """The test kit: for snowowl's own tests, and for people who build boot loaders, clients and servers.
 
+A TFTP server in a test:
+
 | what | for |
 |---|---|
-| `serving`, `Server`, `Transfer` | a TFTP server in a test: serve these files, assert what was asked for, wait for it |
-| `snowowl.testing.plugin` | the same as pytest fixtures (`snowowl_server`), there when snowowl is installed |
-| `snowowl.testing.strategies` | packets, near misses, names and conversations for Hypothesis; needs `snowowl[fuzz]` |
-| `Playbook` | a language for stories about the protocol core (`snowowl.protocol`) |
-| `SimNetwork`, `Link` | a network in memory that loses, doubles and delays as a seed decides, for Trio's `MockClock` |
-| `Probe` | a client that is played by hand, datagram by datagram, on either network |
+| `serving` | a context manager: serve these files, assert what was asked for, wait until it was |
+| `Server`, `Transfer`, `ServerFailedError` | what it gives, what that records, and how its own end is told |
+| `snowowl.testing.plugin` | the same as fixtures of pytest, there wherever snowowl is installed |
 
-Everything may be used by programs that embed snowowl; only `strategies` needs Hypothesis, and only
-`plugin` needs pytest.  Public names are imported when they are first used.
+Input for other people's programs:
+
+| what | for |
+|---|---|
+| `snowowl.testing.strategies` | packets, near misses, names and conversations for Hypothesis (`snowowl[fuzz]`) |
+| `Probe`, `Heard` | a client that is played by hand, datagram by datagram, on any network |
+
+The stage for programs that embed snowowl:
+
+| what | for |
+|---|---|
+| `SimNetwork`, `SimEndpoint`, `Link`, `Datagram` | a network in memory that loses, doubles and delays as a seed decides, under Trio's `MockClock` |
+| `Playbook` | a language for stories about the protocol core (`snowowl.protocol`) |
+
+`examples/test_kit` has a whole test module for a board, one for a decoder, and one for a server.
+Only `strategies` needs Hypothesis, only `plugin` needs pytest.  Public names are imported when they
+are first used.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ of a folder:
         with all_told():
             yield
 
-or take the fixture `playbook` of `snowowl.testing.plugin` instead of the class.
+or take the fixture `snowowl_playbook` of `snowowl.testing.plugin` instead of the class.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ fixtures and the report.
 | `snowowl_server` | a `Server`, for one test; `@pytest.mark.snowowl_server(files, writable=True)` gives it files and settings |
 | `snowowl_server_factory` | makes servers for one test: ``snowowl_server_factory(files, listen="192.0.2.1:69")`` |
 | `session_snowowl_server_factory` | makes servers that live to the end of the run, for fixtures of a wider scope |
-| `playbook` | makes `snowowl.testing.playbook.Playbook`s, and fails if one does not end in `done` |
+| `snowowl_playbook` | makes `snowowl.testing.playbook.Playbook`s, and fails if one does not end in `done` |
 
 When a test fails, its report has a section with the log of each server that ran meanwhile.
 """
@@ -95,7 +95,7 @@ def _factory() -> Iterator[ServerFactory]:
 
 
 @pytest.fixture
-def playbook(request: pytest.FixtureRequest) -> Iterator[Callable[[Transfer], Playbook]]:
+def snowowl_playbook(request: pytest.FixtureRequest) -> Iterator[Callable[[Transfer], Playbook]]:
     """Return what begins a story about a transfer; each must end in `done`, unless the test fails."""
     from snowowl.testing.playbook import UNFINISHED, Playbook, all_told
 

@@ -9,6 +9,7 @@ import pytest
 
 MODULES = (
     "playbook",
+    "testserver",
     "strategies.damage",
     "strategies.octets",
     "strategies.packets",

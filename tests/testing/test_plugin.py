@@ -204,13 +204,13 @@ def test_playbooks_must_have_an_end(run: Run) -> None:
     from snowowl.testing.playbook import ack, blocks
     from snowowl.wire.packets import ReadRequest
 
-    def story(playbook):
-        return playbook(ReadTransfer(ReadRequest(b"f"), Policy(), 9)).starts().sends(blocks(1, 1))
+    def story(begin):
+        return begin(ReadTransfer(ReadRequest(b"f"), Policy(), 9)).starts().sends(blocks(1, 1))
 
-    def test_told(playbook): story(playbook).done()
-    def test_open(playbook): story(playbook)
-    def test_that_fails(playbook): story(playbook).receives(ack(1)).sends(blocks(2, 1)).done()
-    def test_told_again(playbook): story(playbook).done()
+    def test_told(snowowl_playbook): story(snowowl_playbook).done()
+    def test_open(snowowl_playbook): story(snowowl_playbook)
+    def test_that_fails(snowowl_playbook): story(snowowl_playbook).receives(ack(1)).sends(blocks(2, 1)).done()
+    def test_told_again(snowowl_playbook): story(snowowl_playbook).done()
     """
     )
     result.assert_outcomes(passed=3, failed=1, errors=1)

@@ -11,12 +11,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
+from typing import Final
 
 Content = bytes | bytearray | memoryview | os.PathLike[str]
 """The octets of a file, or the path of a file, or of a folder, that is copied when it is set."""
 
 Files = Mapping[str, Content] | os.PathLike[str]
 """Names and contents; or the path of a folder, all of which is copied."""
+
+
+_COPIED_AT_ONCE: Final = 1 << 20
 
 
 class ServedFiles(MutableMapping[str, Content]):
@@ -59,19 +63,19 @@ class ServedFiles(MutableMapping[str, Content]):
             self._copy_folder(Path(content), path)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
-            try:
+        file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False)  # noqa: SIM115
+        new = Path(file.name)
+        try:
+            with file:
                 if isinstance(content, os.PathLike):
                     with Path(content).open("rb") as source:
-                        shutil.copyfileobj(source, file, 1 << 20)
+                        shutil.copyfileobj(source, file, _COPIED_AT_ONCE)
                 else:
                     file.write(content)
-                file.flush()
-                Path(file.name).chmod(0o644)
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+            new.chmod(0o644)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
 
     def __delitem__(self, name: str) -> None:
         """Take a file away.  Raises KeyError."""
@@ -94,7 +98,9 @@ class ServedFiles(MutableMapping[str, Content]):
         return f"<files {', '.join(names) or 'none'}>"
 
     def take(self, files: Files) -> None:
-        """Set all of these files."""
+        """Set all of these files.  Raises as setting one does."""
+        if isinstance(files, str):  # for those who do not check their types
+            raise TypeError(f"{files!r} is a str: give pathlib.Path(...) for a folder")
         if isinstance(files, os.PathLike):
             folder = Path(files)
             if not folder.is_dir():

@@ -209,7 +209,7 @@ class Records:
                 left = end - self._clock()
                 if left <= 0 or stop.stopped:
                     return None
-                self._changed.wait(left)
+                self._changed.wait(min(left, threading.TIMEOUT_MAX))
 
     def wait_quiet(self, quiet_seconds: float, seconds: float, stop: Stop) -> bool:
         """Wait until nothing runs and nothing has come for so long; say whether it was so in time."""
@@ -223,7 +223,7 @@ class Records:
                 if now >= end or stop.stopped:
                     return False
                 until = end if since is None else min(end, since + quiet_seconds)
-                self._changed.wait(until - now)
+                self._changed.wait(min(until - now, threading.TIMEOUT_MAX))
 
     def stop(self, stop: Stop) -> None:
         """End a wait."""

@@ -25,7 +25,7 @@ from urllib.parse import quote
 import attrs
 import trio
 
-from snowowl.config import Config, WriteConfig, parse_listen
+from snowowl.config import Config, WriteConfig, override
 from snowowl.content.names import NameRules
 from snowowl.datagram.interface import Network
 from snowowl.server.datapath import system_network
@@ -264,20 +264,21 @@ def serving(
     what is there.  `loss`: the probability that a DATA or ACK is lost, each way, drawn by `seed`.
     `config`: all else; its root and its addresses are not used.
 
-    Raises ValueError for an address or a probability that is none.
+    Raises ConfigError for settings that cannot be, with every problem; ValueError for a loss that is
+    no probability.
     """
-    config = config or Config()
-    addresses = (listen,) if isinstance(listen, str) else tuple(listen)
-    for text in addresses:
-        parse_listen(text)
-    if not addresses:
-        raise ValueError("listen names no address")
     if not 0.0 <= loss < 1.0:
         raise ValueError(f"loss must be from 0 to less than 1, not {loss}")
-    server = attrs.evolve(config.server, listen=addresses, tid=tid or config.server.tid, workers=1)
+    config = config or Config()
+    server = attrs.evolve(
+        config.server,
+        listen=(listen,) if isinstance(listen, str) else tuple(listen),
+        tid=tid or config.server.tid,
+        workers=1,
+    )
     write = WriteConfig(enabled=True, overwrite=True) if writable else config.write
     return Server(
-        attrs.evolve(config, server=server, write=write),
+        override(attrs.evolve(config, server=server, write=write), ()),
         {} if files is None else files,
         None if root is None else Path(root),
         _Loss(loss, seed),

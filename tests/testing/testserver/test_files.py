@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from snowowl.testing.testserver import Content, ServedFiles
+from snowowl.testing.testserver import Content, Files, ServedFiles
 
 
 @pytest.fixture
@@ -80,6 +80,8 @@ def test_names_lead_to_no_other_place(files: ServedFiles, name: str) -> None:
 def test_a_text_is_not_taken_for_a_path_nor_for_octets(files: ServedFiles) -> None:
     with pytest.raises(TypeError, match=r"give pathlib.Path"):
         files["x"] = cast("Content", "uImage")
+    with pytest.raises(TypeError, match=r"give pathlib.Path"):
+        files.take(cast("Files", "build"))
     assert not files
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from snowowl.config import Config, ProtocolConfig
+from snowowl.config import Config, ConfigError, ProtocolConfig
 from snowowl.content.store import Store
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.server.errors import ListenError, RootError
@@ -84,7 +85,7 @@ def test_what_has_not_come_is_waited_for() -> None:
         to = at(server)
         client = threading.Timer(0.02, fetch, [to, b"uImage"])
         client.start()
-        assert server.wait_for("uImage", timeout=30).octets == 6000
+        assert server.wait_for("uImage", timeout=math.inf).octets == 6000
         client.join()
 
 
@@ -236,10 +237,24 @@ def test_files_that_are_none_are_told_before_anything_starts() -> None:
     server.close()
 
 
-@pytest.mark.parametrize("settings", [{"listen": "nonsense"}, {"listen": ()}, {"loss": 1.0}])
-def test_settings_that_are_none_are_told(settings: Settings) -> None:
-    with pytest.raises(ValueError, match=r"nonsense|listen|loss"):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"listen": "nonsense"}, "nonsense"),
+        ({"listen": ()}, "listen"),
+        ({"tid": "elsewhere"}, "shared"),
+        ({"config": Config(protocol=ProtocolConfig(blksize_max=7))}, "blksize_max"),
+    ],
+)
+def test_settings_that_cannot_be_are_told(settings: Settings, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         serving(**settings)
+
+
+@pytest.mark.parametrize("loss", [1.0, -0.1, math.nan])
+def test_a_loss_that_is_no_probability_is_told(loss: float) -> None:
+    with pytest.raises(ValueError, match="from 0 to less than 1"):
+        serving(loss=loss)
 
 
 def test_a_server_is_started_once_and_asked_only_then() -> None:
@@ -282,7 +297,7 @@ def test_answers_come_from_where_they_are_told_to() -> None:
 @pytest.mark.parametrize("tid", ["shared", "listen"])
 def test_a_lossy_network_loses_blocks_and_the_file_arrives(tid: Tid) -> None:
     protocol = ProtocolConfig(
-        timeout_min_seconds=0.001, timeout_initial_seconds=0.002, timeout_max_seconds=0.01
+        timeout_min_seconds=0.001, timeout_initial_seconds=0.01, timeout_max_seconds=0.01
     )
     config = Config(protocol=protocol)
     lossy = serving(FILES, tid=tid, loss=0.3, seed=1, config=config)
