@@ -18,7 +18,7 @@ Until = Literal["requested", "ended", "complete"]
 """How far a transfer must be: asked for; over, in whatever way; or over and whole."""
 
 SHOWN_MAX: Final = 40
-"""Requests that a message lists: the last ones, as many as fit a screen."""
+"""Requests, and files, that a message lists: as many as fit a screen."""
 
 _WORDS: Final = {
     ("requested", Direction.READ): "asked for",
@@ -68,10 +68,9 @@ def missing(
     until: Until,
     *,
     within: float | None,
-    address: str,
     files: Iterable[str],
 ) -> str:
-    """Say which of these names was not asked for as wanted, and what was asked for instead."""
+    """Say which of these names was not asked for as wanted, and why, as far as that can be known."""
     found = in_order(transfers, names, direction, until)
     name = names[len(found)]
     head = f"{name} was not {_WORDS[until, direction]}"
@@ -79,26 +78,23 @@ def missing(
         head += f" after {', '.join(transfer.name for transfer in found)}"
     if within is not None:
         head += f" within {within:g} s"
-    lines = [f"{head}.", *_reasons(transfers, name, direction, until, list(files))]
-    return "\n".join([*lines, *listing(transfers, address)])
+    return "\n".join([f"{head}.", *_reasons(transfers, name, direction, until, list(files))])
 
 
-def unwanted(transfers: Sequence[Transfer], names: Sequence[str], address: str) -> str | None:
+def unwanted(transfers: Sequence[Transfer], names: Sequence[str]) -> str | None:
     """Say what was asked for of these names; None if nothing was."""
     asked = [transfer for transfer in transfers if any(matches(transfer, name) for name in names)]
-    if not asked:
-        return None
-    head = (
-        f"{', '.join(dict.fromkeys(printable(transfer.name) for transfer in asked))} was asked for."
-    )
-    return "\n".join([head, *listing(transfers, address)])
+    distinct = dict.fromkeys(printable(transfer.name) for transfer in asked)
+    return f"{', '.join(distinct)} was asked for." if asked else None
 
 
-def listing(transfers: Sequence[Transfer], address: str) -> list[str]:
-    """Return lines that say all that was asked for."""
+def listing(transfers: Sequence[Transfer], address: str, noise: str) -> list[str]:
+    """Return lines that say all that came to an address; `noise` is about what was no request."""
+    noises = [f"{noise}."] if noise else []
     if not transfers:
         return [
             f"Nothing at all was asked for at {address}.",
+            *noises,
             "Does the client reach this address, and does it ask at this port?",
             "Boot loaders ask at port 69 unless they are told otherwise.",
             "127.0.0.1 is reached from this machine alone.",
@@ -106,7 +102,7 @@ def listing(transfers: Sequence[Transfer], address: str) -> list[str]:
     left_out = len(transfers) - SHOWN_MAX
     more = [f"  ... and {left_out} before"] if left_out > 0 else []
     shown = [f"  {transfer}" for transfer in transfers[-SHOWN_MAX:]]
-    return [f"What was asked for at {address}:", *more, *shown]
+    return [f"What was asked for at {address}:", *more, *shown, *noises]
 
 
 def _reasons(
@@ -128,7 +124,10 @@ def _reasons(
     ]
     if close:
         lines.append(f"Is it another name for {' or '.join(map(printable, close))}?")
-    if direction is Direction.READ and name not in files and not any(c in name for c in "*?["):
-        served = ", ".join(sorted(map(printable, files))) or "none"
-        lines.append(f"No file of this name is served; the files are: {served}.")
+    is_pattern = any(char in name for char in "*?[")
+    if direction is Direction.READ and name.lstrip("/") not in files and not is_pattern:
+        served = [printable(file) for file in sorted(files)]
+        more = [f"and {len(served) - SHOWN_MAX} more"] if len(served) > SHOWN_MAX else []
+        text = ", ".join([*served[:SHOWN_MAX], *more]) or "none"
+        lines.append(f"No file of this name is served; the files are: {text}.")
     return lines

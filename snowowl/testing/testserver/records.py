@@ -19,6 +19,7 @@ from snowowl.observe.events import (
     Direction,
     Event,
     InternalError,
+    RequestMalformed,
     RequestReceived,
     ServerStarted,
     TransferFinished,
@@ -138,6 +139,8 @@ class Records:
         self._changed_at = self._began
         self._failure: BaseException | None = None
         self._bugs: list[str] = []
+        self._noise = 0
+        self._noise_last = ""
 
     def __call__(self, event: Event) -> None:
         """Take an event.  For the server's thread.  Raises nothing: a bug here fails the test."""
@@ -157,6 +160,9 @@ class Records:
                     self._begin(event, now)
                 case TransferFinished():
                     self._finish(event, now)
+                case RequestMalformed(client, reason):
+                    self._noise += 1
+                    self._noise_last = f"from {client}: {printable(reason)}"
                 case InternalError(where, traceback):
                     self._bugs.append(f"in {where}:\n{traceback}")
                 case _:
@@ -183,6 +189,14 @@ class Records:
         with self._changed:
             self._transfers.clear()
             self._asked_at.clear()
+            self._noise = 0
+
+    def noise(self) -> str:
+        """Say how many datagrams were no requests, and what was wrong with the last; "" if none."""
+        with self._changed:
+            if not self._noise:
+                return ""
+            return f"{self._noise} datagrams were no requests, the last one {self._noise_last}"
 
     def transfers(self) -> tuple[Transfer, ...]:
         """Return all requests, in the order in which they came."""

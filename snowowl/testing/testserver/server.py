@@ -261,7 +261,7 @@ def serving(
     names one, which is served as it is, and written to.  `listen`: one or several addresses as in
     the configuration, such as ``"192.0.2.1:69"``; an ephemeral port of loopback if nothing is said.
     `tid`: where answers come from (`Config.server.tid`).  `writable`: clients may upload, and replace
-    what is there.  `loss`: the probability that a DATA or ACK is lost, each way, drawn by `seed`.
+    what is there, into folders that are there: ``(server.root / "logs").mkdir()``.  `loss`: the probability that a DATA or ACK is lost, each way, drawn by `seed`.
     `config`: all else; its root and its addresses are not used.
 
     Raises ConfigError for settings that cannot be, with every problem; ValueError for a loss that is
@@ -280,7 +280,7 @@ def serving(
     return Server(
         override(attrs.evolve(config, server=server, write=write), ()),
         {} if files is None else files,
-        None if root is None else Path(root),
+        None if root is None else Path(root).absolute(),
         _Loss(loss, seed),
     )
 

@@ -77,7 +77,8 @@ class Waits:
         `wait_until_quiet`.
         """
         __tracebackhide__ = True
-        found_or_fail(explain.unwanted(self.transfers, names or ("*",), self.address))
+        unwanted = explain.unwanted(self.transfers, names or ("*",))
+        found_or_fail(None if unwanted is None else self._with_all(unwanted))
 
     def uploaded(self, name: str) -> bytes:
         """Return the octets of a file that a client has uploaded completely; assert that one has."""
@@ -145,21 +146,19 @@ class Waits:
         """Return when it is quiet, or why it is not; BLOCKS."""
         if self.records.wait_quiet(seconds, timeout, stop):
             return ()
-        lines = explain.listing(self.transfers, self.address)
-        return "\n".join([f"It was not quiet for {seconds:g} s within {timeout:g} s.", *lines])
+        return self._with_all(f"It was not quiet for {seconds:g} s within {timeout:g} s.")
 
     def _missing(
         self, names: Sequence[str], direction: Direction, until: Until, within: float | None
     ) -> str:
-        return explain.missing(
-            self.transfers,
-            names,
-            direction,
-            until,
-            within=within,
-            address=self.address,
-            files=self.files,
+        message = explain.missing(
+            self.transfers, names, direction, until, within=within, files=self.files
         )
+        return self._with_all(message)
+
+    def _with_all(self, message: str) -> str:
+        lines = explain.listing(self.transfers, self.address, self.records.noise())
+        return "\n".join([message, *lines])
 
 
 class TrioWaits:

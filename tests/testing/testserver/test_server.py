@@ -93,6 +93,10 @@ def test_a_wait_that_fails_tells_what_came_instead() -> None:
     with serving(FILES) as server:
         with pytest.raises(AssertionError, match="Nothing at all was asked for at 127"):
             server.wait_for("uImage", timeout=0.01)
+        with Peer() as peer:
+            peer.ask(b"\0\11", at(server))
+        with pytest.raises(AssertionError, match="1 datagrams were no requests, the last one from"):
+            server.wait_for("uImage", timeout=0.01)
         with pytest.raises(RefusedError):
             fetch(at(server), b"uimage")
         with pytest.raises(AssertionError, match=r"(?s)within 0\.01 s.*another name for uimage"):
