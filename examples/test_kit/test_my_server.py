@@ -1,7 +1,7 @@
 """Point snowowl's Hypothesis strategies at a running TFTP server.
 
     pip install 'snowowl[fuzz]' pytest
-    TFTP_SERVER=192.0.2.1:69 TFTP_FILE=uImage pytest test_my_server.py
+    TFTP_SERVER=192.0.2.1:69 TFTP_FILE=uImage TFTP_EXAMPLES=500 pytest test_my_server.py
 
 Without TFTP_SERVER it is snowowl itself that is tried.  `snowowl fuzz` does more of this; here is
 how to put it into a test suite of your own, with rules of your own.
@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
 from snowowl.testing import strategies as tftp
 from snowowl.testing.testserver import ServerFactory
@@ -27,7 +27,13 @@ FILE = os.environ.get("TFTP_FILE", "uImage").encode()
 PATIENCE = 0.02
 """Seconds to wait for an answer in a conversation; a server may well have none."""
 
-a_few = settings(max_examples=20, deadline=None)
+a_few = settings(
+    max_examples=int(os.environ.get("TFTP_EXAMPLES", "20")),
+    deadline=None,
+    # A server that has died fails every example: to shrink, it would have to be started anew each
+    # time, as `snowowl fuzz` does.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +67,7 @@ def answer(sock: socket.socket, seconds: float) -> tuple[bytes, Address] | None:
 def is_alive(server: Address) -> bool:
     """Say whether a server still answers the plainest request that there is."""
     with client() as sock:
-        for seconds in (0.5, 1, 2, 4):
+        for seconds in (0.25, 0.5, 1, 2):
             sock.sendto(encode(ReadRequest(FILE)), server)
             heard = answer(sock, seconds)
             if heard is not None:
@@ -94,9 +100,11 @@ def test_no_conversation_ends_the_server(server: Address, conversation: tftp.Con
 def test_no_name_leads_out_of_the_root(
     server: Address, request: ReadRequest | WriteRequest
 ) -> None:
-    """No block of a file outside comes back."""
+    """No file comes back that is not beneath the root: every name here leads elsewhere."""
     with client() as sock:
         sock.sendto(encode(ReadRequest(request.filename)), server)
         heard = answer(sock, 0.5)
-        assert heard is None or b"root:" not in heard[0]
-        assert heard is None or heard[0][:2] != b"\0\3", "a file that nobody put there"
+    if heard is None:
+        assert is_alive(server)
+        return
+    assert heard[0][:2] != b"\0\3", f"a file that nobody put there: {heard[0][:40]!r}"

@@ -8,8 +8,8 @@
     ...     blocks(2, 1)
     ... ).receives(ack(2)).does_nothing().ends(OutcomeKind.COMPLETED).done()
 
-Any object of `snowowl.protocol` that has the interface of `snowowl.protocol.transfer.Transfer` can
-be told about, a fake or a changed one too.  Events happen at the time that was last set, and what a
+Every machine of `snowowl.protocol` can be told about, and every subclass that somebody has changed.
+Events happen at the time that was last set, and what a
 transfer did about one must be told before the next one happens: what is not told must be nothing.
 After each event the deadline is checked against the core's promise (`check_deadline`).
 
