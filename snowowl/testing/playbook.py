@@ -9,9 +9,9 @@
     ... ).receives(ack(2)).does_nothing().ends(OutcomeKind.COMPLETED).done()
 
 Every machine of `snowowl.protocol` can be told about, and every subclass that somebody has changed.
-Events happen at the time that was last set, and what a
-transfer did about one must be told before the next one happens: what is not told must be nothing.
-After each event the deadline is checked against the core's promise (`check_deadline`).
+Events happen at the time that was last set, and what a transfer did about one must be told before
+the next one happens: what is not told must be nothing.  After each event the deadline is checked
+against the core's promise (`check_deadline`).
 
 A story in which something else happened fails by saying what was expected (-) and what was done (+):
 

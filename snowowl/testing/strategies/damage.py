@@ -173,7 +173,10 @@ _OF_STRINGS: Final = frozenset({"unterminated", "doubled", "case", "trailing", "
 def damaged(
     datagram: bytes, *, kinds: Sequence[Kind] = KINDS, damages_max: int = 3
 ) -> st.SearchStrategy[bytes]:
-    """Return near misses of one datagram: one to `damages_max` things are wrong with it."""
+    """Return near misses of one datagram: one to `damages_max` things are wrong with it.
+
+    Kinds that can only be done to strings leave DATA, ACK and ERROR as they are.
+    """
     return _damaged(st.just(datagram), kinds=tuple(kinds), damages_max=damages_max)
 
 
@@ -208,6 +211,10 @@ def _damaged(
     damages_max: int,
 ) -> bytes:
     datagram = draw(datagrams)
+    if opcode_of(datagram) not in _STRING_PACKETS:
+        kinds = tuple(kind for kind in kinds if kind not in _OF_STRINGS)
+    if not kinds:
+        return datagram
     for kind in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=damages_max)):
         if kind not in _OF_STRINGS or opcode_of(datagram) in _STRING_PACKETS:
             datagram = _DAMAGES[kind](draw, datagram)

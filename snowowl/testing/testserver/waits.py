@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import trio
 
@@ -19,7 +19,8 @@ from snowowl.testing.testserver.explain import Until
 from snowowl.testing.testserver.files import ServedFiles
 from snowowl.testing.testserver.records import Records, Stop, Transfer
 
-TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS: Final = 10.0
+"""Enough for a client on the same machine; a board needs the time of its whole boot."""
 
 Result = TypeVar("Result")
 

@@ -210,6 +210,12 @@ def test_damage_to_strings_is_done_to_packets_of_strings(datagram: bytes) -> Non
     assert opcode_of(datagram) in (1, 2, 6)
 
 
+def test_what_cannot_be_done_to_a_packet_leaves_it_as_it_is() -> None:
+    ack = b"\0\4\0\1"
+    find(damaged(ack, kinds=["case", "number"]), lambda it: it == ack, settings=quickly)
+    produced(damaged(ack, kinds=["case", "opcode"], damages_max=1), lambda it: it[2:] == ack[2:])
+
+
 # Names.
 
 
