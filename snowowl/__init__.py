@@ -2,6 +2,8 @@
 
 ``addresses = await nursery.start(snowowl.serve, snowowl.Config())`` runs a server inside any Trio
 program; `get` and `put` are the client.
+
+PYTEST_DONT_REWRITE: it has a pytest plugin, and so pytest would warn where this is imported first.
 """
 
 from __future__ import annotations

@@ -1,16 +1,48 @@
 """A language for stories about a transfer: what happens to it, and what it does about that.
 
-    Playbook(transfer).at(0.0).starts().sends(oack(blksize=8)).receives(ack(0)).sends(blocks(1, 1)).done()
+    >>> from snowowl.protocol.negotiation import Policy
+    >>> from snowowl.protocol.read import ReadTransfer
+    >>> from snowowl.wire.packets import ReadRequest
+    >>> transfer = ReadTransfer(ReadRequest(b"kernel"), Policy(), size=700)
+    >>> Playbook(transfer).at(0.0).starts().sends(blocks(1, 1)).receives(ack(1)).sends(
+    ...     blocks(2, 1)
+    ... ).receives(ack(2)).does_nothing().ends(OutcomeKind.COMPLETED).done()
 
+Every machine of `snowowl.protocol` can be told about, and every subclass that somebody has changed.
 Events happen at the time that was last set, and what a transfer did about one must be told before
-the next one happens.  After each event the deadline is checked against the core's promise.  A story
-that does not end in `done` is no test; `tests/protocol/conftest.py` sees to that.
+the next one happens: what is not told must be nothing.  After each event the deadline is checked
+against the core's promise (`check_deadline`).
+
+A story in which something else happened fails by saying what was expected (-) and what was done (+):
+
+    >>> story = Playbook(ReadTransfer(ReadRequest(b"kernel"), Policy(), size=700)).starts()
+    >>> story.sends(blocks(1, 2))
+    Traceback (most recent call last):
+    ...
+    AssertionError: after start at 0 s, <ReadTransfer transferring ...> did not do as expected ...
+    - DATA blocks 1 to 2
+    ...
+    + DATA blocks 1 to 1
+    ...
+    >>> story.done()
+
+A story that does not end in `done` is no test.  `all_told` sees to that; as a fixture for all tests
+of a folder:
+
+    @pytest.fixture(autouse=True)
+    def _stories_have_an_end():
+        with all_told():
+            yield
+
+or take the fixture `snowowl_playbook` of `snowowl.testing.plugin` instead of the class.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from snowowl.protocol.actions import Actions, Commit, SendBlocks, SendPacket, StoreBlocks
@@ -35,8 +67,27 @@ UNFINISHED: list[Playbook] = []
 """Stories that were begun and not ended."""
 
 
+@contextmanager
+def all_told() -> Iterator[None]:
+    """Assert at the end that every story that was begun in the block has ended in `done`.
+
+    An exception in the block goes before that: where a story fails it has no end.
+    """
+    before = list(UNFINISHED)
+    try:
+        yield
+        left = [repr(story.transfer) for story in UNFINISHED if story not in before]
+        if left:
+            raise AssertionError(f"stories without done(): {', '.join(left)}")
+    finally:
+        UNFINISHED[:] = before
+
+
 class Playbook:
-    """One transfer's story."""
+    """One transfer's story, from `start` to `done`; each method but that returns the story again.
+
+    Raises AssertionError where something else happened.
+    """
 
     def __init__(self, transfer: Transfer) -> None:
         self.transfer = transfer
@@ -118,9 +169,10 @@ class Playbook:
         return self
 
     def done(self) -> None:
-        """End the story."""
+        """End the story: nothing more has happened."""
         self._ready()
-        UNFINISHED.remove(self)
+        if self in UNFINISHED:
+            UNFINISHED.remove(self)
 
     def _ready(self) -> Transfer:
         if not self._told:
@@ -166,7 +218,11 @@ def check_deadline(transfer: Transfer, now: float) -> None:
 
 
 def ack(number: int) -> bytes:
-    """Return an ACK."""
+    r"""Return an ACK.
+
+    >>> ack(1)
+    b'\x00\x04\x00\x01'
+    """
     return encode_ack(number)
 
 
@@ -181,7 +237,11 @@ def error(code: int, message: str = "") -> bytes:
 
 
 def oack(**options: int) -> bytes:
-    """Return an OACK."""
+    r"""Return an OACK.
+
+    >>> oack(blksize=1428, tsize=0)
+    b'\x00\x06blksize\x001428\x00tsize\x000\x00'
+    """
     return encode(
         OptionAck(tuple((name.encode(), b"%d" % value) for name, value in options.items()))
     )
@@ -196,7 +256,11 @@ def blocks(first: int, count: int) -> SendBlocks:
 
 
 def stored(*payloads: bytes) -> StoreBlocks:
-    """Return the action of storing blocks."""
+    """Return the action of storing blocks, all but the last of one size.
+
+    >>> payloads_of(stored(b"1234", b"5"))
+    [b'1234', b'5']
+    """
     stride = HEADER_SIZE + len(payloads[0])
     return StoreBlocks(b"".join(data(0, payload) for payload in payloads), stride, len(payloads))
 

@@ -23,6 +23,9 @@ class Mode(Enum):
     OCTET = b"octet"
     MAIL = b"mail"
 
+    def __repr__(self) -> str:
+        return f"Mode.{self.name}"  # Python, as the repr of the packets that hold it
+
 
 @attrs.frozen
 class ReadRequest:

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from snowowl.testing.playbook import UNFINISHED
+from snowowl.testing.playbook import all_told
 
 
 @pytest.fixture(autouse=True)
 def _no_unfinished_playbook() -> Iterator[None]:
-    UNFINISHED.clear()
-    yield
-    unfinished = [repr(playbook.transfer) for playbook in UNFINISHED]
-    assert not unfinished, f"playbooks without done(): {unfinished}"
+    with all_told():
+        yield

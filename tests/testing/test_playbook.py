@@ -14,6 +14,7 @@ from snowowl.testing.playbook import (
     UNFINISHED,
     Playbook,
     ack,
+    all_told,
     blocks,
     check_deadline,
     data,
@@ -137,3 +138,19 @@ def test_a_deadline_that_is_stale_or_missing_is_noticed() -> None:
 def test_payloads_are_cut_by_stride() -> None:
     assert payloads_of(stored(b"12345678", b"9")) == [b"12345678", b"9"]
     assert payloads_of(stored(b"")) == [b""]
+
+
+def test_a_block_in_which_a_story_is_left_open_fails() -> None:
+    outer = Playbook(reading(9)).starts().sends(blocks(1, 1))
+    with pytest.raises(AssertionError, match=r"stories without done.*ReadTransfer"), all_told():
+        Playbook(reading(9)).starts().sends(blocks(1, 1))
+    assert [outer] == UNFINISHED
+    with all_told():
+        Playbook(reading(9)).starts().sends(blocks(1, 1)).done()
+    outer.done()
+
+
+def test_a_failure_in_a_block_goes_before_its_open_stories() -> None:
+    with pytest.raises(AssertionError, match="did not do as expected"), all_told():
+        Playbook(reading(9)).starts().sends(ack(1))
+    assert not UNFINISHED
