@@ -13,7 +13,15 @@ from typing import Final
 
 from snowowl.datagram import cmsg
 from snowowl.datagram.address import pack
-from snowowl.datagram.interface import LocalAddress, Packet, Received, Region, Train, Transmit, word_of
+from snowowl.datagram.interface import (
+    LocalAddress,
+    Packet,
+    Received,
+    Region,
+    Train,
+    Transmit,
+    word_of,
+)
 from snowowl.datagram.layouts import FREEBSD, LINUX, MessageLayout, to_bsd
 from snowowl.datagram.limits import SEGMENTS_MAX, Limits
 from snowowl.datagram.messages import SCRATCH_SIZE, Messages

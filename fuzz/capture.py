@@ -110,7 +110,10 @@ def seeds_of(said: list[Said], size: int) -> dict[str, list[Seed]]:
     if not asked or asked[0][:2] not in (b"\0\1", b"\0\2"):
         raise SystemExit("capture.py: the client asked for nothing")
     machine = "read_machine" if asked[0][1] == 1 else "write_machine"
-    as_server = [call("begin", "server", asked[0], size, 0), *(call("receive", one) for one in asked[1:])]
+    as_server = [
+        call("begin", "server", asked[0], size, 0),
+        *(call("receive", one) for one in asked[1:]),
+    ]
     as_client = [call("begin", "client", asked[0], size, 0)]
     as_client += [call("receive", one) for one in answered]
     to_server = [call("setting", 0, 0), call("send", 0, 0, asked[0])]

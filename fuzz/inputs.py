@@ -55,7 +55,8 @@ def near(target: str, others: Seeds) -> Seeds:
 def stories(draw: st.DrawFn, target: str, first: Calls, steps: Calls, longest: int) -> Seed:
     """Draw a seed of many calls: one of the corpus up to some call, or a new one, gone on with."""
     kept = corpus.seeds(target)
-    begun: Seed = draw(st.sampled_from(kept)) if kept and draw(st.booleans()) else (draw(first),)
+    is_kept = bool(kept) and draw(st.booleans())
+    begun: Seed = draw(st.sampled_from(kept)) if is_kept else (draw(first),)
     begun = begun[: draw(st.integers(1, len(begun)))]
     return begun + tuple(draw(st.lists(steps, max_size=longest)))
 
@@ -182,19 +183,25 @@ def _spliced(one: str, other: str, at: int, start: int) -> str:
     return one[: at % (len(one) + 1)] + other[start % (len(other) + 1) :]
 
 
+_URL_PIECES = (
+    *("tftp://", "TFTP://", "[", "]", ":", "/", "//", ";", ";mode=", "octet", "netascii", "mail"),
+    *("%", "%00", "%ff", "%2f", "69", "0", "65536", "host", "::1", "fe80::1%25eth0", "a.b"),
+    *("\xe9", "\udcff", "\ud800", "\u0663"),
+)
+
+
 def urls() -> Seeds:
     """Return URLs, nearly."""
-    piece = st.sampled_from(
-        "tftp:// TFTP:// [ ] : / // ; ;mode= octet netascii mail % %00 %ff %2f 69 0 65536 host ::1 "
-        "fe80::1%25eth0 a.b é \udcff \ud800 ٣".split()
-    )
+    piece = st.sampled_from(_URL_PIECES)
     built = st.lists(st.one_of(piece, st.text(max_size=3)), max_size=8).map("".join)
     return near("url", single(calls("url", st.one_of(built, built.map("tftp://h/".__add__)))))
 
 
 def logs() -> Seeds:
     """Return what a log may have to show."""
-    odd = st.sampled_from(["\n", "\r", "\x1b[2J", '"', "\\", "=", " ", "\u2028", "\x85", "\ud800", "é"])
+    odd = st.sampled_from(
+        ["\n", "\r", "\x1b[2J", '"', "\\", "=", " ", "\u2028", "\x85", "\ud800", "é"]
+    )
     text = st.lists(st.one_of(odd, st.text(max_size=4)), max_size=6).map("".join)
     name = st.one_of(texts(), st.binary(max_size=130))
     return near("log", single(calls("log", name, text, option_maps())))

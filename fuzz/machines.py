@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Final
+from typing import ClassVar, Final
 
 from snowowl.protocol.actions import Actions, Commit, SendBlocks, SendPacket, StoreBlocks
 from snowowl.protocol.blocks import number_of
@@ -78,9 +78,7 @@ def _reachable() -> dict[State, frozenset[State]]:
 REACHABLE: Final = _reachable()
 
 
-def machine_of(
-    side: str, request: Request, size: int, rollover: int | None
-) -> Sending | Receiving:
+def machine_of(side: str, request: Request, size: int, rollover: int | None) -> Sending | Receiving:
     """Return a machine that answers a request, or that makes it."""
     if side == SERVER:
         if isinstance(request, ReadRequest):
@@ -94,7 +92,7 @@ def machine_of(
 class MachinePlay:
     """A machine, and all that happens to it."""
 
-    request_kind: type[Request] = ReadRequest
+    request_kind: ClassVar[type[Request]] = ReadRequest
     thorough = True
     """Check what takes long, too: shortcuts against the long way, and what a machine shows."""
 
@@ -163,9 +161,11 @@ class MachinePlay:
     def number_ahead(self, ahead: int) -> int:
         """Return a block number by its distance from where the machine stands."""
         transfer = self.transfer
-        window = transfer.window
-        index = window.base - 1 if isinstance(transfer, Sending) else transfer.window.expected
-        return number_of(max(0, index + ahead), window.rollover)
+        if isinstance(transfer, Sending):
+            index = transfer.window.base - 1
+        else:
+            index = transfer.window.expected
+        return number_of(max(0, index + ahead), transfer.window.rollover)
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and a timer expire that is due."""
@@ -185,7 +185,8 @@ class MachinePlay:
 
     def pause(self, ahead: int) -> None:
         """Have content fall behind, for a sender from a block on."""
-        first = self.transfer.window.base + abs(ahead) if self._sends else 0
+        transfer = self.transfer
+        first = transfer.window.base + abs(ahead) if isinstance(transfer, Sending) else 0
         self._handle(ContentPaused(first))
 
     def resume(self) -> None:
@@ -243,10 +244,6 @@ class MachinePlay:
             assert self._short, "complete without a last block"
 
     # What must hold.
-
-    @property
-    def _sends(self) -> bool:
-        return isinstance(self.transfer, Sending)
 
     def _expire(self) -> None:
         unanswered = not self.transfer.answered
@@ -387,13 +384,13 @@ class MachinePlay:
 class ReadPlay(MachinePlay):
     """RRQ: the server that answers one, the client that sends one."""
 
-    request_kind = ReadRequest
+    request_kind: ClassVar[type[Request]] = ReadRequest
 
 
 class WritePlay(MachinePlay):
     """WRQ: the server that answers one, the client that sends one."""
 
-    request_kind = WriteRequest
+    request_kind: ClassVar[type[Request]] = WriteRequest
 
 
 def amount(actions: Actions) -> int:

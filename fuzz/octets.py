@@ -16,7 +16,7 @@ from snowowl.observe.events import (
     RequestReceived,
     TransferFinished,
 )
-from snowowl.observe.log import LogObserver
+from snowowl.observe.log import Format, LogObserver
 from snowowl.protocol.negotiation import Policy, Terms, check_grant, negotiate
 from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.wire import netascii
@@ -186,8 +186,7 @@ class Netascii:
 def _cut(octets: bytes, cuts: tuple[int, ...]) -> list[bytes]:
     places = sorted(cut % (len(octets) + 1) for cut in cuts)
     return [
-        octets[start:stop]
-        for start, stop in zip([0, *places], [*places, len(octets)], strict=True)
+        octets[start:stop] for start, stop in zip([0, *places], [*places, len(octets)], strict=True)
     ]
 
 
@@ -240,7 +239,7 @@ class Logging:
     def __init__(self) -> None:
         self.datagrams = 0
         self._lines: list[str] = []
-        forms = ("console", "logfmt", "json")
+        forms: tuple[Format, ...] = ("console", "logfmt", "json")
         self._logs = {
             form: LogObserver(self._lines.append, form=form, level="debug") for form in forms
         }
@@ -282,7 +281,7 @@ class Logging:
             InternalError("exchange", f"Traceback\n  {text}\n"),
         ]
 
-    def _check(self, form: str, event: Event) -> None:
+    def _check(self, form: Format, event: Event) -> None:
         self._lines.clear()
         self._logs[form](event)
         (line,) = self._lines
@@ -304,4 +303,6 @@ class Logging:
         """There is nothing to end."""
 
 
-_LOGFMT: Final = r'[a-z]+=(?:"(?:[^"\\]|\\.)*"|[^ ="\\]*)(?: [a-z]+=(?:"(?:[^"\\]|\\.)*"|[^ ="\\]*))*'
+_LOGFMT: Final = (
+    r'[a-z]+=(?:"(?:[^"\\]|\\.)*"|[^ ="\\]*)(?: [a-z]+=(?:"(?:[^"\\]|\\.)*"|[^ ="\\]*))*'
+)

@@ -8,6 +8,7 @@ it, it can be read, replayed and put into the corpus.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import os
@@ -84,7 +85,9 @@ class Watch:
 
     def failed(self, target: str, seed: Seed, error: Exception, play: str) -> None:
         """Note a run that failed, if it is the simplest of its cause."""
-        finding = Finding(target, seed, reason_of(error), "".join(traceback.format_exception(error)))
+        finding = Finding(
+            target, seed, reason_of(error), "".join(traceback.format_exception(error))
+        )
         known = self.findings.get(finding.name)
         if known is not None and not smaller(seed, known.seed):
             return
@@ -139,7 +142,7 @@ class Run:
         """Make a call.  Raises what the play raises; SeedError if it has no such call."""
         method = method_of(self.play, step)
         self.calls.append(step)
-        self._watched(lambda: method(*step.args))
+        self._watched(method)
 
     def close(self) -> None:
         """End the play, and count it.  After a failure, only the latter."""
@@ -158,8 +161,8 @@ class Run:
             raise
 
 
-def method_of(play: Play, step: Call) -> Callable[..., object]:
-    """Return the method that a call names.  Raises SeedError if it does not fit."""
+def method_of(play: Play, step: Call) -> Callable[[], object]:
+    """Return a call of the method that a step names.  Raises SeedError if it does not fit."""
     method = None if step.name.startswith("_") else getattr(type(play), step.name, None)
     if step.name == "close" or not inspect.isfunction(method):
         raise SeedError(f"{type(play).__name__} has no call {step.name}")
@@ -169,8 +172,7 @@ def method_of(play: Play, step: Call) -> Callable[..., object]:
     for value, hint in zip(step.args, hints, strict=True):
         if not _fits(value, hint):
             raise SeedError(f"{step.name}: {value!r:.60} is of the wrong kind")
-    bound: Callable[..., object] = getattr(play, step.name)
-    return bound
+    return functools.partial(method, play, *step.args)
 
 
 _KNOWN: dict[types.FunctionType, list[object]] = {}

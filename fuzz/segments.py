@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import ClassVar
 
 from fuzz.machines import MachinePlay
 from snowowl.protocol.actions import Actions, SendBlocks, SendPacket, StoreBlocks
@@ -16,7 +17,7 @@ from snowowl.wire.packets import Request, WriteRequest
 class Segments(MachinePlay):
     """A machine that gets everything twice: as it is joined, and, a copy of it, one by one."""
 
-    request_kind: type[Request] = WriteRequest
+    request_kind: ClassVar[type[Request]] = WriteRequest
 
     def receive_joined(self, octets: bytes, stride: int) -> None:
         """Have datagrams come at once and, to a copy, one after the other."""
@@ -80,5 +81,3 @@ def _each(actions: Actions) -> Iterator[object]:
             yield action.packet
         elif not isinstance(action, StoreBlocks):
             yield type(action)
-
-

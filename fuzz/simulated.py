@@ -23,7 +23,7 @@ def run(function: Callable[[], Awaitable[None]]) -> None:
 
     trio_run._r.seed(1)  # the order of tasks, for runs that can be repeated
     in_thread = trio.to_thread.run_sync
-    trio.to_thread.run_sync = run_at_once
+    trio.to_thread.run_sync = run_at_once  # type: ignore[assignment]
     try:
         trio.run(bounded, clock=MockClock(autojump_threshold=0))
     finally:

@@ -327,5 +327,3 @@ def replay_corpus(name: str) -> int:
     for each in found:
         TARGETS[name].run(each)
     return len(found)
-
-

@@ -1,0 +1,250 @@
+"""The engines as processes: what is started, what it has counted, what it has found.
+
+Whatever the engine, the plays count and note in a folder of this run (`fuzz.plays.Watch`), so that one
+reader serves all.  No process outlives its run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from fuzz.corpus import read
+from fuzz.plays import REPORT_VARIABLE
+from fuzz.seeds import Seed, smaller
+from fuzz.targets import TARGETS
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+GRACE_SECONDS: Final = 90.0
+"""For starting, for the example that is under way, and for shrinking what was found."""
+
+LOOK_SECONDS: Final = 0.25
+
+NEEDS: Final = {"hypothesis": "hypothesis", "hypofuzz": "hypofuzz", "atheris": "atheris"}
+"""The package of each engine."""
+
+Tell = Callable[["Round"], None]
+
+
+class UnableError(Exception):
+    """An engine cannot run; the message says what to do."""
+
+
+@attrs.define
+class Tally:
+    """What became of one target."""
+
+    target: str
+    examples: int = 0
+    datagrams: int = 0
+    seconds: float = 0.0
+    findings: dict[str, Path] = attrs.field(factory=dict)
+    """By name, where each was saved."""
+    trouble: str = ""
+    """Why its process ended in another way than by a finding."""
+
+    @property
+    def rate(self) -> float:
+        """Examples in a second."""
+        return self.examples / self.seconds if self.seconds else 0.0
+
+
+@attrs.frozen
+class Order:
+    """What is to be run."""
+
+    engine: str
+    targets: Sequence[str]
+    seconds: float
+    """For each target."""
+    examples: int
+    seed: int
+    jobs: int
+    findings: Path
+    """The folder that findings are saved in."""
+
+
+@attrs.define
+class Process:
+    """One process of an engine."""
+
+    targets: Sequence[str]
+    process: subprocess.Popen[bytes]
+    log: Path
+    begun: float
+    deadline: float
+
+
+class Round:
+    """All that one order causes."""
+
+    def __init__(self, order: Order, folder: Path) -> None:
+        self.order = order
+        self.tallies = {name: Tally(name) for name in order.targets}
+        self._folder = folder
+        self._running: list[Process] = []
+
+    # Processes.
+
+    def start(self, words: Sequence[str], targets: Sequence[str], seconds: float) -> None:
+        """Start a process for some targets, which has so long and some grace."""
+        log = self._folder / f"{len(list(self._folder.glob('*.log')))}.log"
+        kept = {key: value for key, value in os.environ.items() if key != "CI"}
+        environment = {**kept, REPORT_VARIABLE: str(self._folder), "PYTHONPATH": str(ROOT)}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env=environment,
+                start_new_session=True,  # it may have processes of its own
+            )
+        now = time.monotonic()
+        deadline = now + seconds + GRACE_SECONDS
+        self._running.append(Process(targets, process, log, now, deadline))
+
+    def wait(self, room: int, tell: Tell, *, stop: bool = False) -> None:
+        """Wait until fewer than `room` processes run; `stop`: end what runs by itself for ever."""
+        while len(self._running) >= room:
+            for one in list(self._running):
+                ended = one.process.poll() is not None
+                late = time.monotonic() > one.deadline - (GRACE_SECONDS if stop else 0)
+                if late and not ended:
+                    end(one.process)
+                if late or ended:
+                    self._running.remove(one)
+                    self._ended(one, late=late and not stop, asked=late and stop)
+            tell(self)
+            time.sleep(LOOK_SECONDS)
+
+    def close(self) -> None:
+        """End what still runs."""
+        for one in self._running:
+            end(one.process)
+        self._running = []
+
+    def _ended(self, one: Process, *, late: bool, asked: bool) -> None:
+        seconds = time.monotonic() - one.begun
+        for name in one.targets:
+            self.tallies[name].seconds += seconds / len(one.targets)
+        status = one.process.returncode
+        self.look()
+        if (
+            any(self.tallies[name].findings for name in one.targets)
+            or asked
+            or not (late or status)
+        ):
+            return
+        said = one.log.read_text(errors="replace").strip().split("\n")[-12:]
+        why = "it hangs" if late else f"it ended with status {status}"
+        for name in one.targets:
+            self.tallies[name].trouble = "\n    ".join([why, *said])
+
+    # Counts and findings.
+
+    def look(self) -> None:
+        """Read what the plays have left."""
+        examples, datagrams = dict.fromkeys(TARGETS, 0), dict.fromkeys(TARGETS, 0)
+        for path in self._folder.glob("*.json"):
+            with suppress(OSError, ValueError):
+                for name, (some, more) in json.loads(path.read_text()).items():
+                    examples[name] += some
+                    datagrams[name] += more
+        for name, tally in self.tallies.items():
+            tally.examples, tally.datagrams = examples[name], datagrams[name]
+        for path in self._folder.glob("*-*-*.txt"):
+            self._keep(path)
+
+    def _keep(self, path: Path) -> None:
+        """Save a finding, if it is simpler than what is saved of it."""
+        _, _, name = path.name.partition("-")
+        tally = self.tallies.get(name.rpartition("-")[0])
+        if tally is None:
+            return
+        kept = self.order.findings / name
+        if name in tally.findings and not smaller(_seed(path, tally), _seed(kept, tally)):
+            return
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(path.read_bytes())
+        tally.findings[name] = kept
+
+
+def _seed(path: Path, tally: Tally) -> Seed:
+    seeds = read(path, tally.target)
+    return seeds[0] if seeds else ()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and those that it has started, which are a session of their own."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+    process.wait()
+
+
+def require(engine: str) -> None:
+    """Raise UnableError if an engine is not installed."""
+    package = NEEDS[engine]
+    if find_spec(package) is None:
+        raise UnableError(
+            f"{engine} is not installed here: `{sys.executable} -m pip install {package}`"
+            " gets it; `--engine hypothesis` needs nothing more"
+        )
+
+
+def run(order: Order, tell: Tell) -> list[Tally]:
+    """Carry out an order; `tell` is called now and then.  Raises UnableError."""
+    require(order.engine)
+    with tempfile.TemporaryDirectory(prefix="snowowl-fuzz-run-") as folder:
+        everything = Round(order, Path(folder))
+        try:
+            if order.engine == "hypofuzz":
+                _by_hypofuzz(everything, tell)
+            else:
+                _by_workers(everything, tell)
+        finally:
+            everything.close()
+        everything.look()
+        return list(everything.tallies.values())
+
+
+def _by_workers(everything: Round, tell: Tell) -> None:
+    """Run targets side by side; where there are more jobs than targets, with several seeds each."""
+    order = everything.order
+    copies = max(1, order.jobs // len(order.targets))
+    for name in order.targets:
+        for number in range(copies):
+            everything.wait(order.jobs, tell)
+            words = [sys.executable, "-m", "fuzz.worker", order.engine, name]
+            words += ["--seconds", str(order.seconds)]
+            words += ["--examples", str(-(-order.examples // copies))]
+            words += ["--seed", str(order.seed + number * 1_000_000)]
+            everything.start(words, [name], order.seconds)
+    everything.wait(1, tell)
+
+
+def _by_hypofuzz(everything: Round, tell: Tell) -> None:
+    """Run all targets at once: HypoFuzz gives its time to those that still have something new."""
+    order = everything.order
+    program = "from hypothesis.extra.cli import main; main()"
+    tests = [f"fuzz/targets.py::{TARGETS[name].test_name}" for name in order.targets]
+    words = [sys.executable, "-c", program, "fuzz", "--no-dashboard", "-n", str(order.jobs), "--"]
+    seconds = order.seconds * len(order.targets) / order.jobs
+    everything.start([*words, "-p", "no:cacheprovider", *tests], order.targets, seconds)
+    everything.wait(1, tell, stop=True)
