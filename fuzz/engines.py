@@ -30,6 +30,9 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 GRACE_SECONDS: Final = 90.0
 """For starting, for the example that is under way, and for shrinking what was found."""
 
+HYPOFUZZ_SECONDS: Final = 5.0
+"""In which HypoFuzz starts."""
+
 LOOK_SECONDS: Final = 0.25
 
 NEEDS: Final = {"hypothesis": "hypothesis", "hypofuzz": "hypofuzz", "atheris": "atheris"}
@@ -80,11 +83,12 @@ class Order:
 class Process:
     """One process of an engine."""
 
-    targets: Sequence[str]
+    target: str
     process: subprocess.Popen[bytes]
     log: Path
     begun: float
     deadline: float
+    endless: bool
 
 
 class Round:
@@ -98,8 +102,10 @@ class Round:
 
     # Processes.
 
-    def start(self, words: Sequence[str], targets: Sequence[str], seconds: float) -> None:
-        """Start a process for some targets, which has so long and some grace."""
+    def start(
+        self, words: Sequence[str], target: str, seconds: float, *, endless: bool = False
+    ) -> None:
+        """Start a process that has so long; `endless`: it does not end by itself."""
         log = self._folder / f"{len(list(self._folder.glob('*.log')))}.log"
         kept = {key: value for key, value in os.environ.items() if key != "CI"}
         environment = {**kept, REPORT_VARIABLE: str(self._folder), "PYTHONPATH": str(ROOT)}
@@ -114,20 +120,23 @@ class Round:
                 start_new_session=True,  # it may have processes of its own
             )
         now = time.monotonic()
-        deadline = now + seconds + GRACE_SECONDS
-        self._running.append(Process(targets, process, log, now, deadline))
+        self._running.append(Process(target, process, log, now, now + seconds, endless))
 
-    def wait(self, room: int, tell: Tell, *, stop: bool = False) -> None:
-        """Wait until fewer than `room` processes run; `stop`: end what runs by itself for ever."""
+    def wait(self, room: int, tell: Tell) -> None:
+        """Wait until fewer than `room` processes run."""
         while len(self._running) >= room:
             for one in list(self._running):
-                ended = one.process.poll() is not None
-                late = time.monotonic() > one.deadline - (GRACE_SECONDS if stop else 0)
-                if late and not ended:
+                is_late = False
+                if one.process.poll() is None:
+                    # Who never ends is ended as soon as it has found something.
+                    found = one.endless and bool(self.tallies[one.target].findings)
+                    is_late = found or time.monotonic() > one.deadline
+                    if not is_late:
+                        continue
                     end(one.process)
-                if late or ended:
-                    self._running.remove(one)
-                    self._ended(one, late=late and not stop, asked=late and stop)
+                self._running.remove(one)
+                self._ended(one, is_late=is_late)
+            self.look()
             tell(self)
             time.sleep(LOOK_SECONDS)
 
@@ -137,22 +146,21 @@ class Round:
             end(one.process)
         self._running = []
 
-    def _ended(self, one: Process, *, late: bool, asked: bool) -> None:
-        seconds = time.monotonic() - one.begun
-        for name in one.targets:
-            self.tallies[name].seconds += seconds / len(one.targets)
-        status = one.process.returncode
+    def _ended(self, one: Process, *, is_late: bool) -> None:
+        tally = self.tallies[one.target]
+        tally.seconds += time.monotonic() - one.begun
         self.look()
-        if (
-            any(self.tallies[name].findings for name in one.targets)
-            or asked
-            or not (late or status)
-        ):
+        status = one.process.returncode
+        if tally.findings or (is_late and one.endless and tally.examples):
+            return
+        if is_late:
+            why = "it did not end in time"
+        elif status or one.endless:
+            why = f"it ended with status {status}"
+        else:
             return
         said = one.log.read_text(errors="replace").strip().split("\n")[-12:]
-        why = "it hangs" if late else f"it ended with status {status}"
-        for name in one.targets:
-            self.tallies[name].trouble = "\n    ".join([why, *said])
+        tally.trouble = "\n    ".join([why, *said])
 
     # Counts and findings.
 
@@ -235,16 +243,22 @@ def _by_workers(everything: Round, tell: Tell) -> None:
             words += ["--seconds", str(order.seconds)]
             words += ["--examples", str(-(-order.examples // copies))]
             words += ["--seed", str(order.seed + number * 1_000_000)]
-            everything.start(words, [name], order.seconds)
+            everything.start(words, name, order.seconds + GRACE_SECONDS)
     everything.wait(1, tell)
 
 
 def _by_hypofuzz(everything: Round, tell: Tell) -> None:
-    """Run all targets at once: HypoFuzz gives its time to those that still have something new."""
+    """Run HypoFuzz for each target.
+
+    It can be given many, but then spends nearly all of its time on the one in which it finds most that
+    is new.  It goes on for ever, or until it has a finding in each test: it is ended.
+    """
     order = everything.order
+    copies = max(1, order.jobs // len(order.targets))
     program = "from hypothesis.extra.cli import main; main()"
-    tests = [f"fuzz/targets.py::{TARGETS[name].test_name}" for name in order.targets]
-    words = [sys.executable, "-c", program, "fuzz", "--no-dashboard", "-n", str(order.jobs), "--"]
-    seconds = order.seconds * len(order.targets) / order.jobs
-    everything.start([*words, "-p", "no:cacheprovider", *tests], order.targets, seconds)
-    everything.wait(1, tell, stop=True)
+    for name in order.targets:
+        everything.wait(max(1, order.jobs // copies), tell)
+        words = [sys.executable, "-c", program, "fuzz", "--no-dashboard", "-n", str(copies), "--"]
+        words += ["-p", "no:cacheprovider", f"fuzz/targets.py::{TARGETS[name].test_name}"]
+        everything.start(words, name, HYPOFUZZ_SECONDS + order.seconds, endless=True)
+    everything.wait(1, tell)

@@ -130,7 +130,6 @@ class Progress:
         """Say what has been counted."""
         if not self._shown:
             return
-        everything.look()
         tallies = everything.tallies.values()
         running = " ".join(
             tally.target for tally in tallies if tally.examples and not tally.seconds
