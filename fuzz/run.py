@@ -196,10 +196,8 @@ def replay(files: tuple[Path, ...], targets: tuple[str, ...]) -> int:
     """Run files of seeds, or the corpus; return the exit status."""
     if files and len(targets) > 1:
         raise click.UsageError("name one target for files, or none where the files say theirs")
-    pairs: list[tuple[str, Path]] = []
     try:
-        for path in files:
-            pairs.append((targets[0] if targets else target_of(path), path))
+        pairs = [(targets[0] if targets else target_of(path), path) for path in files]
         if not files:
             pairs = [(name, path) for name in targets or TARGETS for path in corpus.files(name)]
         failed = sum(not replayed(name, path) for name, path in pairs)

@@ -20,9 +20,10 @@ import click
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from fuzz import soak_core
+from fuzz import soak_core, soak_server
 from fuzz.growth import Growth
 
+MIB: Final = 1 << 20
 DATAGRAMS_MAX: Final = 10**12
 EXIT_FAILED: Final = 1
 EXIT_UNABLE: Final = 3
@@ -115,6 +116,65 @@ def report_core(results: list[soak_core.Result], seconds: float) -> int:
             click.echo(f"process {number}: {growth_text(what, growth)}")
     click.echo("FAILED" if failed else "all is well")
     return EXIT_FAILED if failed else 0
+
+
+@main.command()
+@datagrams_option
+@seed_option
+def server(datagrams: int | None, seed: int | None) -> None:
+    """Soak running servers on loopback: each rung, each way to choose TIDs (default 1,000,000)."""
+    if not Path("/proc/self/statm").exists():
+        click.echo("soak.py: this needs Linux, whose /proc tells of memory and sockets", err=True)
+        sys.exit(EXIT_UNABLE)
+    datagrams, seed = datagrams or 1_000_000, _seed(seed)
+    click.echo(f"server: {datagrams:,} datagrams, seed {seed}")
+    progress = Progress(datagrams)
+    results: list[soak_server.Result] = []
+    click.echo(SERVER_HEAD)
+    for result in soak_server.soak_all(datagrams, seed, progress):
+        progress.clear()
+        click.echo(server_line(result))
+        results.append(result)
+    total = sum(result.datagrams for result in results)
+    seconds = sum(result.seconds for result in results)
+    served = sum(result.served for result in results)
+    click.echo(f"{total:,} datagrams, {served:,} transfers of clients served, {seconds:.0f} s")
+    failed = [result for result in results if result.failure or grows(result)]
+    for result in failed:
+        said = result.failure or "its memory grows"
+        click.echo(f"{result.rung} {result.tid}: {said}")
+    click.echo("FAILED" if failed else "all is well")
+    sys.exit(EXIT_FAILED if failed else 0)
+
+
+SERVER_HEAD: Final = (
+    f"{'rung':<9}{'tid':<8}{'datagrams':>11}{'dropped':>9}{'answers':>9}{'served':>8}"
+    f"{'seconds':>9}{'descriptors':>13}  RSS after the warm-up, MiB (slope over it)"
+)
+
+
+def server_line(result: soak_server.Result) -> str:
+    """Return what became of a server as a line of the table."""
+    before, after = result.descriptors
+    try:
+        growth = result.growth()
+        memory = f"{growth.low / MIB:.1f} to {growth.high / MIB:.1f} ({growth.grown / MIB:+.2f})"
+        memory += "  GROWS" if growth.grows else ""
+    except ValueError:
+        memory = "too little to judge"
+    return (
+        f"{result.rung:<9}{result.tid:<8}{result.datagrams:>11,}{result.dropped:>9,}"
+        f"{result.heard:>9,}{result.served:>8,}{result.seconds:>9.1f}{f'{before} -> {after}':>13}"
+        f"  {memory}{'  FAILED' if result.failure else ''}"
+    )
+
+
+def grows(result: soak_server.Result) -> bool:
+    """Say whether a server's memory grows; not if there was too little to judge."""
+    try:
+        return result.growth().grows
+    except ValueError:
+        return False
 
 
 def growth_text(what: str, growth: Growth) -> str:

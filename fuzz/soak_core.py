@@ -108,6 +108,8 @@ def soak(datagrams: int, seed: int, told: Callable[[int], None]) -> Result:
     mutator = Mutator(corpus.datagrams(), draws)
     requests = {opcode: corpus.requests(opcode) for opcode in (1, 2)}
     result = Result()
+    gc.collect()
+    gc.freeze()  # what is there now is looked at no more, so that a look costs little
     every = max(1, datagrams // SAMPLES)
     begun = time.monotonic()
     next_sample = every
@@ -125,6 +127,7 @@ def soak(datagrams: int, seed: int, told: Callable[[int], None]) -> Result:
             _sample(result)
             told(result.datagrams)
     result.seconds = time.monotonic() - begun
+    gc.unfreeze()
     return result
 
 

@@ -70,14 +70,15 @@ class Target:
         finally:
             run.close()
 
-    def fuzz(self, chosen: settings, number: int) -> None:
-        """Run the test by Hypothesis with a seed.  Raises what a failing example raises."""
+    def fuzz(self, chosen: settings, number: int | None = None) -> None:
+        """Run the test by Hypothesis, with a seed.  Raises what a failing example raises."""
+        seeded = (lambda test: test) if number is None else seed(number)
         if self.machine is not None:
             # Seeds are kept on the class: this one is for this run only.
             machine = type(self.machine.__name__, (self.machine,), {})
-            run_state_machine_as_test(seed(number)(machine), settings=chosen)
+            run_state_machine_as_test(seeded(machine), settings=chosen)
         else:
-            seed(number)(settings(chosen)(self._test()))()
+            seeded(settings(chosen)(self._test()))()
 
     def one_input(self, chosen: settings) -> OneInput:
         """Return the function that gets an input of octets, and says which of them it has used."""
