@@ -72,13 +72,17 @@ class Target:
 
     def fuzz(self, chosen: settings, number: int | None = None) -> None:
         """Run the test by Hypothesis, with a seed.  Raises what a failing example raises."""
-        seeded = (lambda test: test) if number is None else seed(number)
         if self.machine is not None:
             # Seeds are kept on the class: this one is for this run only.
             machine = type(self.machine.__name__, (self.machine,), {})
-            run_state_machine_as_test(seeded(machine), settings=chosen)
-        else:
-            seeded(settings(chosen)(self._test()))()
+            if number is not None:
+                seed(number)(machine)
+            run_state_machine_as_test(machine, settings=chosen)
+            return
+        test = settings(chosen)(self._test())
+        if number is not None:
+            test = seed(number)(test)
+        test()
 
     def one_input(self, chosen: settings) -> OneInput:
         """Return the function that gets an input of octets, and says which of them it has used."""

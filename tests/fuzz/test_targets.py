@@ -11,11 +11,13 @@ from fuzz.targets import TARGETS, replay_corpus
 
 COST: Final = {
     "server": 6,
+    "read_machine": 4,
+    "write_machine": 4,
     "config": 3,
-    "read_machine": 3,
-    "write_machine": 3,
-    "client": 2,
+    "client": 3,
+    "segments": 3,
     "arrays": 2,
+    "log": 2,
 }
 """How many times fewer examples those get that take longer."""
 
