@@ -121,17 +121,26 @@ def report_core(results: list[soak_core.Result], seconds: float) -> int:
 @main.command()
 @datagrams_option
 @seed_option
-def server(datagrams: int | None, seed: int | None) -> None:
+@click.option("--rung", "rungs", type=click.Choice(soak_server.RUNGS), multiple=True)
+@click.option("--tid", "tids", type=click.Choice(soak_server.TIDS), multiple=True)
+def server(
+    datagrams: int | None, seed: int | None, rungs: tuple[str, ...], tids: tuple[str, ...]
+) -> None:
     """Soak running servers on loopback: each rung, each way to choose TIDs (default 1,000,000)."""
     if not Path("/proc/self/statm").exists():
         click.echo("soak.py: this needs Linux, whose /proc tells of memory and sockets", err=True)
         sys.exit(EXIT_UNABLE)
+    ways = [
+        (rung, tid)
+        for rung, tid in soak_server.WAYS
+        if rung in (rungs or soak_server.RUNGS) and tid in (tids or soak_server.TIDS)
+    ]
     datagrams, seed = datagrams or 1_000_000, _seed(seed)
     click.echo(f"server: {datagrams:,} datagrams, seed {seed}")
     progress = Progress(datagrams)
     results: list[soak_server.Result] = []
     click.echo(SERVER_HEAD)
-    for result in soak_server.soak_all(datagrams, seed, progress):
+    for result in soak_server.soak_all(ways, datagrams, seed, progress):
         progress.clear()
         click.echo(server_line(result))
         results.append(result)

@@ -19,7 +19,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,11 @@ from tests.real.swarm import Link, Transfer
 
 RUNGS: Final = ("portable", "mmsg", "gso")
 TIDS: Final = ("shared", "own", "listen")
-WAYS: Final = tuple((rung, tid) for rung in RUNGS for tid in TIDS)
+
+Way = tuple[str, str]
+"""A rung, and how TIDs are chosen."""
+
+WAYS: Final[tuple[Way, ...]] = tuple((rung, tid) for rung in RUNGS for tid in TIDS)
 PEERS: Final = 64
 CLIENTS: Final = 3
 """That know the protocol, at a time."""
@@ -448,10 +452,12 @@ def _be_served(server: Server, when: str) -> None:
     _require(stored == content, "an upload was not stored as it was sent")
 
 
-def soak_all(datagrams: int, seed: int, told: Callable[[int, str], None]) -> Iterator[Result]:
-    """Share the datagrams among a server for each rung and way to choose TIDs; yield what each did."""
-    share = -(-datagrams // len(WAYS))
-    for number, (rung, tid) in enumerate(WAYS):
+def soak_all(
+    ways: Sequence[Way], datagrams: int, seed: int, told: Callable[[int, str], None]
+) -> Iterator[Result]:
+    """Share the datagrams among a server for each way; yield what each did."""
+    share = -(-datagrams // len(ways))
+    for number, (rung, tid) in enumerate(ways):
         say = functools.partial(_say, told, share * number, f"{rung} {tid}  ")
         yield soak(rung, tid, share, seed + number, say)
 
