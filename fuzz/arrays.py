@@ -43,7 +43,7 @@ LOCALS: Final = (
     LocalAddress(b"\xfe\x80" + bytes(13) + b"\1", 4),
 )
 
-_RANDOM: Final = random.Random(7)  # noqa: S311 - octets to send
+_RANDOM: Final = random.Random(7)
 HEADERS: Final = Region(_RANDOM.randbytes(1024))
 BODY: Final = Region(_RANDOM.randbytes(70_000))
 

@@ -24,10 +24,10 @@ import click
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from fuzz import corpus, engines  # noqa: E402 - as said above
-from fuzz.plays import reason_of  # noqa: E402
-from fuzz.seeds import SeedError, pasteable  # noqa: E402
-from fuzz.targets import TARGETS  # noqa: E402
+from fuzz import corpus, engines
+from fuzz.plays import reason_of
+from fuzz.seeds import SeedError, pasteable
+from fuzz.targets import TARGETS
 
 EXIT_FINDINGS: Final = 1
 EXIT_USAGE: Final = 2

@@ -77,7 +77,7 @@ def test_a_planted_bug_is_told_as_python(
     assert "IndexError: planted" in said
     program = "from fuzz.machines import " + said.partition("from fuzz.machines import ")[2]
     with pytest.raises(IndexError, match="planted"):
-        exec(program.partition("\nFAILED")[0], {})  # noqa: S102 - it is to be pasted
+        exec(program.partition("\nFAILED")[0], {})
 
 
 @pytest.mark.parametrize(
