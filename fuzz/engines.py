@@ -102,6 +102,11 @@ class Round:
 
     # Processes.
 
+    @property
+    def running(self) -> list[str]:
+        """Return the targets of the processes that run."""
+        return [one.target for one in self._running]
+
     def start(
         self, words: Sequence[str], target: str, seconds: float, *, endless: bool = False
     ) -> None:

@@ -28,6 +28,7 @@ from fuzz import corpus, engines
 from fuzz.plays import reason_of
 from fuzz.seeds import SeedError, pasteable
 from fuzz.targets import TARGETS
+from fuzz.terminal import WIDTH, Line, end_in_order
 
 EXIT_FINDINGS: Final = 1
 EXIT_USAGE: Final = 2
@@ -37,7 +38,6 @@ FINDINGS: Final = Path(__file__).resolve().with_name("findings")
 ENGINES: Final = (*engines.NEEDS, "replay")
 SECONDS: Final = 10.0
 EXAMPLES_MAX: Final = 1_000_000_000
-WIDTH: Final = 100
 
 
 @click.command(
@@ -120,33 +120,25 @@ def main(
 
 
 class Progress:
-    """One line of a terminal that says how far it is."""
+    """Says how far the engines are."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
-        self._shown = sys.stderr.isatty()
+        self._line = Line()
 
     def __call__(self, everything: engines.Round) -> None:
         """Say what has been counted."""
-        if not self._shown:
-            return
         tallies = everything.tallies.values()
-        running = " ".join(
-            tally.target for tally in tallies if tally.examples and not tally.seconds
-        )
-        line = (
-            f"{time.monotonic() - self._begun:.0f} s  {running or 'starting'}  "
+        running = " ".join(everything.running) or "starting"
+        self._line.show(
+            f"{time.monotonic() - self._begun:.0f} s  {running}  "
             f"{sum(tally.examples for tally in tallies):,} examples  "
             f"{sum(len(tally.findings) for tally in tallies)} findings"
         )
-        sys.stderr.write(f"\r\x1b[K{line[: WIDTH - 1]}")
-        sys.stderr.flush()
 
     def clear(self) -> None:
         """Take the line away."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        self._line.clear()
 
 
 def fuzz(order: engines.Order) -> int:
@@ -238,4 +230,5 @@ def replayed(name: str, path: Path) -> bool:
 
 
 if __name__ == "__main__":
+    end_in_order()
     main()

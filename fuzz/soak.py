@@ -22,6 +22,7 @@ if __name__ == "__main__":
 
 from fuzz import soak_core, soak_server
 from fuzz.growth import Growth
+from fuzz.terminal import Line, end_in_order
 
 MIB: Final = 1 << 20
 DATAGRAMS_MAX: Final = 10**12
@@ -30,28 +31,22 @@ EXIT_UNABLE: Final = 3
 
 
 class Progress:
-    """One line of a terminal that says how far it is."""
+    """Says how far the soak is."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._begun = time.monotonic()
-        self._shown = sys.stderr.isatty()
+        self._line = Line()
 
     def __call__(self, done: int, where: str = "") -> None:
         """Say how many datagrams there were."""
-        if not self._shown:
-            return
         seconds = time.monotonic() - self._begun
         left = f", {seconds / done * (self._total - done):.0f} s left" if done else ""
-        line = f"{seconds:.0f} s  {where}{done:,} of {self._total:,} datagrams{left}"
-        sys.stderr.write(f"\r\x1b[K{line[:99]}")
-        sys.stderr.flush()
+        self._line.show(f"{seconds:.0f} s  {where}{done:,} of {self._total:,} datagrams{left}")
 
     def clear(self) -> None:
         """Take the line away."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        self._line.clear()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -143,15 +138,14 @@ def server(
     for result in soak_server.soak_all(ways, datagrams, seed, progress):
         progress.clear()
         click.echo(server_line(result))
+        if result.failure:
+            click.echo(result.failure)
         results.append(result)
     total = sum(result.datagrams for result in results)
     seconds = sum(result.seconds for result in results)
     served = sum(result.served for result in results)
     click.echo(f"{total:,} datagrams, {served:,} transfers of clients served, {seconds:.0f} s")
     failed = [result for result in results if result.failure or grows(result)]
-    for result in failed:
-        said = result.failure or "its memory grows"
-        click.echo(f"{result.rung} {result.tid}: {said}")
     click.echo("FAILED" if failed else "all is well")
     sys.exit(EXIT_FAILED if failed else 0)
 
@@ -196,4 +190,5 @@ def growth_text(what: str, growth: Growth) -> str:
 
 
 if __name__ == "__main__":
+    end_in_order()
     main()

@@ -41,6 +41,10 @@ Way = tuple[str, str]
 
 WAYS: Final[tuple[Way, ...]] = tuple((rung, tid) for rung in RUNGS for tid in TIDS)
 PEERS: Final = 64
+PEERS_HOST: Final = "127.0.0.2"
+"""Not the server's: a port that the server has given up may be anybody's next, and what is still sent
+to it must not come to a peer."""
+
 CLIENTS: Final = 3
 """That know the protocol, at a time."""
 
@@ -120,7 +124,7 @@ class Peer:
         if octets[:2] == b"\0\6":
             words = octets[2:].split(b"\0")
             if b"blksize" in words[:-1]:
-                self.blksize = int(words[words.index(b"blksize") + 1] or b"512")
+                self.blksize = int(words[words.index(b"blksize") + 1])
         self.tid = source
         if len(self.tids) < 64:
             self.tids.add(source)
@@ -147,7 +151,7 @@ class Peer:
 
 def _bound(port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind(("127.0.0.1", port))
+    sock.bind((PEERS_HOST, port))
     sock.setblocking(False)
     return sock
 
@@ -303,7 +307,16 @@ class Load:
         with selectors.DefaultSelector() as selector:
             selector.register(client.socket, selectors.EVENT_READ)
             while client.result is None and selector.select(0.0) and time.monotonic() < end:
-                client.receive(self._arena)
+                if client.connected or self._is_from_server(client.socket):
+                    client.receive(self._arena)
+
+    def _is_from_server(self, sock: socket.socket) -> bool:
+        """Say whether the next datagram is; take it away if it was meant for who had the port before."""
+        _, (host, _) = sock.recvfrom(1, socket.MSG_PEEK)
+        if host != self._server.address[0]:
+            sock.recvfrom(1)
+            return False
+        return True
 
     def _finished(self, client: Transfer) -> None:
         name = self._client_names.pop(id(client))
@@ -323,7 +336,8 @@ class Load:
     def _tidy(self) -> None:
         """Remove what fuzzed peers have uploaded, so that they can do so again."""
         for path in self._server.root.rglob("*"):
-            if path.is_file() and path.name not in FILES and not path.name.startswith("client-"):
+            kept = path.name in FILES or path.name.startswith((".snowowl-", "client-"))
+            if path.is_file() and not kept:
                 with suppress(OSError):
                     path.unlink()
 
