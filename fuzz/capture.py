@@ -20,10 +20,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from fuzz import corpus  # noqa: E402 - as said above
-from fuzz.seeds import Seed, call, text_of  # noqa: E402
+from fuzz import corpus
+from fuzz.seeds import Seed, call, text_of
 
 QUIET_SECONDS: Final = 0.3
 """After the client has ended, for what is still on its way."""

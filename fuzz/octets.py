@@ -34,6 +34,7 @@ from snowowl.wire.constants import (
     ERROR_MESSAGE_MAX,
     OPTIONS_MAX,
     TIMEOUT_MAX,
+    TSIZE_MAX,
     WINDOWSIZE_MAX,
     Opcode,
 )
@@ -95,6 +96,7 @@ class Negotiating:
     ) -> None:
         """Ask for options, with a file of that size; the server's limits follow from `limit`."""
         self.datagrams += 1
+        size = None if size is None else min(abs(size), TSIZE_MAX)  # no file is larger
         asked = dict(options)
         for name, value in options:
             number = parse_value(name, value)

@@ -28,7 +28,9 @@ from fuzz.machines import SIDES, MachinePlay, ReadPlay, WritePlay
 from fuzz.mutate import Mutator
 from fuzz.octets import Decoding
 from fuzz.plays import reason_of
+from fuzz.reduce import reduced
 from fuzz.seeds import Arg, Call, pasteable
+from fuzz.targets import TARGETS
 from snowowl.protocol.transfer import State
 from snowowl.wire.codec import MalformedPacket, decode
 
@@ -95,11 +97,13 @@ class Story:
         method(*args)
 
     def text(self, error: Exception) -> str:
-        """Return what happened as Python."""
-        path = f"fuzz.machines:{'Read' if isinstance(self.play, ReadPlay) else 'Write'}Play"
+        """Return what happened as Python, made simpler."""
+        target = TARGETS["read_machine" if isinstance(self.play, ReadPlay) else "write_machine"]
         seed = tuple(Call(name, cast("tuple[Arg, ...]", args)) for name, args in self.calls)
+        reason = reason_of(error)
+        seed = reduced(seed, lambda other: target.reason(other) == reason)
         trace = "".join(traceback.format_exception(error))
-        return f"{reason_of(error)}\n\n{trace}\n{pasteable(path, seed)}"
+        return f"{reason}\n\n{trace}\n{pasteable(target.path, seed)}"
 
 
 def soak(datagrams: int, seed: int, told: Callable[[int], None]) -> Result:

@@ -100,9 +100,10 @@ def by_atheris(name: str, seconds: float, examples: int, seed: int) -> int:
         def one(octets: bytes) -> None:
             try:
                 one_input(octets)
-            finally:
-                if WATCH.findings:
-                    WATCH.save()
+            except Exception:
+                for finding in list(WATCH.findings.values()):
+                    TARGETS[name].simplify(finding)
+                raise
 
         atheris.Setup(words, one)
         atheris.Fuzz()

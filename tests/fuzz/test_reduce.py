@@ -1,0 +1,44 @@
+"""What fails is made simpler, and still fails."""
+
+from __future__ import annotations
+
+from fuzz.reduce import reduced
+from fuzz.seeds import Seed, call
+
+
+def test_all_is_left_out_that_does_not_matter() -> None:
+    seed = (
+        call("begin", 7, (b"abc", 5)),
+        *[call("wait", 0.5)] * 20,
+        call("receive", b"12345x67890", 9),
+        call("close"),
+    )
+
+    def fails(other: Seed) -> bool:
+        return any(
+            step.name == "receive" and isinstance(step.args[0], bytes) and b"x" in step.args[0]
+            for step in other
+        )
+
+    assert reduced(seed, fails) == (call("receive", b"x", 0),)
+
+
+def test_tuples_within_and_negative_numbers() -> None:
+    seed = (call("a", ((-8, b"q"), (3, b"zz")), "text"),)
+
+    def fails(other: Seed) -> bool:
+        return bool(other) and str(other[0].args[0]).count("z") == 1
+
+    assert reduced(seed, fails) == (call("a", ((0, b"z"),), ""),) or reduced(seed, fails) == (
+        call("a", ((b"z",),), ""),
+    )
+
+
+def test_what_cannot_be_simpler_stays() -> None:
+    seed = (call("a"),)
+    assert reduced(seed, lambda _: False) == seed
+
+
+def test_there_is_an_end_to_trying() -> None:
+    seed = (call("a", b"x" * 1000),)
+    assert reduced(seed, lambda _: True, seconds=0.0) == seed
