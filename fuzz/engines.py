@@ -33,6 +33,7 @@ GRACE_SECONDS: Final = 90.0
 HYPOFUZZ_SECONDS: Final = 5.0
 """In which HypoFuzz starts."""
 
+SIMPLIFY_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 0.25
 
 NEEDS: Final = {"hypothesis": "hypothesis", "hypofuzz": "hypofuzz", "atheris": "atheris"}
@@ -231,6 +232,8 @@ def run(order: Order, tell: Tell) -> list[Tally]:
                 _by_hypofuzz(everything, tell)
             else:
                 _by_workers(everything, tell)
+            if order.engine != "hypothesis":  # which shrinks by itself
+                _simplify(everything, tell)
         finally:
             everything.close()
         everything.look()
@@ -249,6 +252,30 @@ def _by_workers(everything: Round, tell: Tell) -> None:
             words += ["--examples", str(-(-order.examples // copies))]
             words += ["--seed", str(order.seed + number * 1_000_000)]
             everything.start(words, name, order.seconds + GRACE_SECONDS)
+    everything.wait(1, tell)
+
+
+def _simplify(everything: Round, tell: Tell) -> None:
+    """Make what was found simpler, in processes of its own: it may crash."""
+    everything.look()
+    found = [
+        (name, path)
+        for name, tally in everything.tallies.items()
+        for path in tally.findings.values()
+    ]
+    for name, path in found:
+        everything.wait(everything.order.jobs, tell)
+        words = [
+            sys.executable,
+            "-m",
+            "fuzz.worker",
+            "simplify",
+            name,
+            "--file",
+            str(path.resolve()),
+        ]
+        words += ["--seconds", str(SIMPLIFY_SECONDS)]
+        everything.start(words, name, SIMPLIFY_SECONDS + GRACE_SECONDS)
     everything.wait(1, tell)
 
 

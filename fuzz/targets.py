@@ -28,8 +28,7 @@ from fuzz.configs import Configs
 from fuzz.machines import ReadPlay, WritePlay
 from fuzz.names import Names
 from fuzz.octets import Decoding, Logging, Negotiating, Netascii, Urls
-from fuzz.plays import WATCH, Finding, Play, Run, reason_of
-from fuzz.reduce import reduced
+from fuzz.plays import WATCH, Play, Run, reason_of
 from fuzz.seeds import Arg, Seed, SeedError
 from fuzz.segments import Segments
 from fuzz.server import Server
@@ -70,10 +69,6 @@ class Target:
                 run.make(step)
         finally:
             run.close()
-
-    def simplify(self, finding: Finding) -> None:
-        """Look for a simpler seed of a finding; the watch keeps what is found."""
-        reduced(finding.seed, lambda seed: self.reason(seed) == finding.reason)
 
     def reason(self, seed: Seed) -> str | None:
         """Run a seed and return why it fails, None if it does not or is none."""

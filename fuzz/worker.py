@@ -8,14 +8,19 @@ own; see `fuzz.engines`.
 from __future__ import annotations
 
 import argparse
+import functools
 import random
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hypothesis import HealthCheck, Phase, settings
+
+if TYPE_CHECKING:  # what is fuzzed is imported by the engines, which instrument it
+    from fuzz.seeds import Seed
+    from fuzz.targets import Target
 
 CHUNK: Final = 200
 """Examples in one run of Hypothesis, which nothing can stop: less than a minute of any target."""
@@ -80,7 +85,6 @@ def by_atheris(name: str, seconds: float, examples: int, seed: int) -> int:
     import atheris
 
     with atheris.instrument_imports(include=["snowowl"]):
-        from fuzz.plays import WATCH
         from fuzz.targets import TARGETS, replay_corpus
     replay_corpus(name)
     one_input = TARGETS[name].one_input(chosen())
@@ -97,15 +101,7 @@ def by_atheris(name: str, seconds: float, examples: int, seed: int) -> int:
             folder,
         ]
 
-        def one(octets: bytes) -> None:
-            try:
-                one_input(octets)
-            except Exception:
-                for finding in list(WATCH.findings.values()):
-                    TARGETS[name].simplify(finding)
-                raise
-
-        atheris.Setup(words, one)
+        atheris.Setup(words, one_input)
         atheris.Fuzz()
     return 0
 
@@ -127,18 +123,39 @@ def _begin(folder: Path, one_input: object, seed: int) -> None:
             break
 
 
+def simplify(name: str, path: Path, seconds: float) -> int:
+    """Look for a simpler seed of a finding: the watch keeps every one that is."""
+    from fuzz.corpus import read
+    from fuzz.reduce import reduced
+    from fuzz.targets import TARGETS
+
+    target = TARGETS[name]
+    for seed in read(path, name):
+        reason = target.reason(seed)
+        if reason is not None:
+            reduced(seed, functools.partial(_fails_so, target, reason), seconds)
+    return EXIT_FINDINGS
+
+
+def _fails_so(target: Target, reason: str, seed: Seed) -> bool:
+    return target.reason(seed) == reason
+
+
 ENGINES: Final = {"hypothesis": by_hypothesis, "atheris": by_atheris}
 
 
 def main() -> None:
     """Run one target by one engine."""
     parser = argparse.ArgumentParser(prog="python -m fuzz.worker")
-    parser.add_argument("engine", choices=list(ENGINES))
+    parser.add_argument("engine", choices=[*ENGINES, "simplify"])
     parser.add_argument("target")
     parser.add_argument("--seconds", type=float, required=True)
-    parser.add_argument("--examples", type=int, required=True)
-    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--examples", type=int, default=CHUNK)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--file", type=Path)
     given = parser.parse_args()
+    if given.file is not None:
+        sys.exit(simplify(given.target, given.file, given.seconds))
     engine = ENGINES[given.engine]
     sys.exit(engine(given.target, given.seconds, given.examples, given.seed))
 
