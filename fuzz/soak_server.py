@@ -42,8 +42,9 @@ Way = tuple[str, str]
 WAYS: Final[tuple[Way, ...]] = tuple((rung, tid) for rung in RUNGS for tid in TIDS)
 PEERS: Final = 64
 PEERS_HOST: Final = "127.0.0.2"
-"""Not the server's: a port that the server has given up may be anybody's next, and what is still sent
-to it must not come to a peer."""
+CLIENTS_HOST: Final = "127.0.0.3"
+"""Addresses of their own: ports change hands, and what is still sent to a port must not come to who has
+it next, be it from the server or from a peer."""
 
 CLIENTS: Final = 3
 """That know the protocol, at a time."""
@@ -64,6 +65,9 @@ ANSWER_SECONDS: Final = 20.0
 
 QUIET_SECONDS: Final = 60.0
 """For what still dallies (30 s at most)."""
+
+EXCERPT_MAX: Final = 4000
+"""Characters of a failure, which may hold the server's whole log."""
 
 NAMES: Final = (
     *(b"f", b"kernel", b"empty", b"even", b"new1", b"new2", b"new3", b"dir/new", b"nothing"),
@@ -295,7 +299,7 @@ class Load:
             name,
             content,
             (512, 1428)[number % 2],
-            Link(windowsize=8 if number % 2 and reading else 1),
+            Link(windowsize=8 if number % 2 and reading else 1, host=CLIENTS_HOST),
             number,
         )
         self._client_names[id(transfer)] = name
@@ -307,25 +311,16 @@ class Load:
         with selectors.DefaultSelector() as selector:
             selector.register(client.socket, selectors.EVENT_READ)
             while client.result is None and selector.select(0.0) and time.monotonic() < end:
-                if client.connected or self._is_from_server(client.socket):
-                    client.receive(self._arena)
-
-    def _is_from_server(self, sock: socket.socket) -> bool:
-        """Say whether the next datagram is; take it away if it was meant for who had the port before."""
-        _, (host, _) = sock.recvfrom(1, socket.MSG_PEEK)
-        if host != self._server.address[0]:
-            sock.recvfrom(1)
-            return False
-        return True
+                client.receive(self._arena)
 
     def _finished(self, client: Transfer) -> None:
         name = self._client_names.pop(id(client))
         self._clients.remove(client)
         client.socket.close()
         if not client.result:
-            raise FailedError(
-                f"the transfer of {name} by a client failed:\n{self._server.log()[-3000:]}"
-            )
+            said = [line for line in self._server.log().split("\n") if CLIENTS_HOST in line]
+            told = "\n".join(["what the server said of clients:", *said[-5:]])
+            raise FailedError(f"the transfer of {name} by a client failed; {told}")
         if not client.reading:
             path = self._server.root / name
             if path.read_bytes() != FILES["f"]:
@@ -404,11 +399,19 @@ def soak(rung: str, tid: str, datagrams: int, seed: int, told: Callable[[int], N
         whole = (folder / "secret").read_bytes() == SECRET and len(list(folder.iterdir())) == 2
         _require(whole, "something was written outside of the root")
     except (FailedError, AssertionError, OSError) as failure:
-        result.failure = f"{type(failure).__name__}: {failure}"
+        result.failure = _excerpt(f"{type(failure).__name__}: {failure}")
     finally:
         shutil.rmtree(folder)
     result.seconds = time.monotonic() - begun
     return result
+
+
+def _excerpt(text: str) -> str:
+    """Return a text without most of what is between its beginning and the first bug in it."""
+    if len(text) <= EXCERPT_MAX:
+        return text
+    at = max(text.find("internal error"), text.find("Traceback"), EXCERPT_MAX // 2)
+    return f"{text[: EXCERPT_MAX // 4]}\n...\n{text[at - 200 : at + EXCERPT_MAX // 2]}"
 
 
 def _require(condition: bool, message: str) -> None:
