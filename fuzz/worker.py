@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 if TYPE_CHECKING:  # what is fuzzed is imported by the engines, which instrument it
     from fuzz.seeds import Seed
-    from fuzz.targets import Target
+    from fuzz.targets import OneInput, Target
 
 CHUNK: Final = 200
 """Examples in one run of Hypothesis, which nothing can stop: less than a minute of any target."""
@@ -36,7 +36,6 @@ BEGINNINGS: Final = 300
 """Inputs that atheris begins with, at most."""
 
 EXIT_FINDINGS: Final = 1
-EXIT_UNABLE: Final = 3
 
 
 def chosen(examples: int = CHUNK) -> settings:
@@ -61,7 +60,8 @@ def by_hypothesis(name: str, seconds: float, examples: int, seed: int) -> int:
     target = TARGETS[name]
     end = time.monotonic() + seconds
     try:
-        done = replay_corpus(name)
+        replay_corpus(name)
+        done = 0
         chunk = min(20, examples)
         while done < examples and time.monotonic() < end:
             begun = time.monotonic()
@@ -106,13 +106,12 @@ def by_atheris(name: str, seconds: float, examples: int, seed: int) -> int:
     return 0
 
 
-def _begin(folder: Path, one_input: object, seed: int) -> None:
+def _begin(folder: Path, one_input: OneInput, seed: int) -> None:
     """Leave inputs for libFuzzer to begin with, among them such that draw the seeds of the corpus.
 
     An input is what Hypothesis makes its choices from, and no seed can be turned into one.  But half of
     the choices of each target are seeds of its corpus: random inputs find them all soon.
     """
-    assert callable(one_input)
     draws = random.Random(seed)
     end = time.monotonic() + CHUNK_SECONDS
     for number in range(BEGINNINGS):
