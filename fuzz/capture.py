@@ -12,6 +12,7 @@ they were; no server and no client knows that somebody listens.
 from __future__ import annotations
 
 import argparse
+import re
 import selectors
 import socket
 import subprocess
@@ -149,7 +150,14 @@ def main() -> None:
     parser.add_argument("command", nargs="+", help="the client's command, after --")
     options = parser.parse_args()
     host, _, port = options.server.rpartition(":")
-    said = record(options.command, (host, int(port)))
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        parser.error(f"{options.server!r} is not of the form HOST:PORT")
+    if not re.fullmatch(r"[a-z0-9-]+", options.name):
+        parser.error(f"{options.name!r} is no name: small letters, digits and dashes")
+    try:
+        said = record(options.command, (host, int(port)))
+    except (OSError, LookupError, ValueError) as error:  # no such program, or odd braces
+        parser.error(f"the client cannot be run: {error}")
     write(options.folder, options.name, options.about, seeds_of(said, options.size))
     print(f"{options.name}: {len(said)} datagrams")
 
