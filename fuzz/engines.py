@@ -114,7 +114,11 @@ class Round:
         """Start a process that has so long; `endless`: it does not end by itself."""
         log = self._folder / f"{len(list(self._folder.glob('*.log')))}.log"
         kept = {key: value for key, value in os.environ.items() if key != "CI"}
-        environment = {**kept, REPORT_VARIABLE: str(self._folder), "PYTHONPATH": str(ROOT)}
+        # Engines end their processes without asking, so what these leave goes with the folder.
+        temporary = self._folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        ours = {REPORT_VARIABLE: str(self._folder), "TMPDIR": str(temporary)}
+        environment = {**kept, **ours, "PYTHONPATH": str(ROOT)}
         with log.open("wb") as output:
             process = subprocess.Popen(
                 words,
