@@ -163,6 +163,8 @@ class Root:
 
     def _resolved(self, components: Sequence[bytes]) -> bytes:
         """Return the resolved path.  Raises OSError: EXDEV if it is not beneath the root."""
+        if any(b"\0" in component for component in components):
+            raise os_error(errno.EACCES)
         try:
             # Not pathlib, which would turn octets into text.
             path = os.path.realpath(os.path.join(self._path, *components))  # noqa: PTH118

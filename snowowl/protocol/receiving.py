@@ -32,13 +32,24 @@ DATA_WORD = Opcode.DATA << 16
 NO_DATA = -2
 """Neither the beginning of DATA nor -1, which stands for datagrams that have no four octets."""
 
+BLOCKS_MAX = 1 << 62
+"""More than any file has."""
+
 _EXPECTING_DATA = (State.TRANSFERRING, State.NEGOTIATING)
 
 
 class Receiving(Transfer):
     """Receives a file of any size, in order."""
 
-    __slots__ = ("_ack_owed", "_gap_acked", "_gap_ahead", "_octets", "awaited", "window")
+    __slots__ = (
+        "_ack_owed",
+        "_awaited_max",
+        "_gap_acked",
+        "_gap_ahead",
+        "_octets",
+        "awaited",
+        "window",
+    )
 
     def __init__(self, policy: RetransmitPolicy) -> None:
         super().__init__(policy)
@@ -50,6 +61,8 @@ class Receiving(Transfer):
         """How far past it the last block was that has come."""
         self._ack_owed = False
         """An ACK was held back because content is paused."""
+        self._awaited_max = BLOCKS_MAX
+        """The last block that may be taken without a thought."""
         self.awaited = NO_DATA
         """The first four octets, as a number, of DATA with the expected block: if it is of whole
         blksize, `take_block` may be called for it.  `NO_DATA`: none such."""
@@ -79,11 +92,18 @@ class Receiving(Transfer):
         else:
             self._progress(now)
             actions = NOTHING
-        self.awaited = DATA_WORD | number_of(window.expected, window.rollover)
+        expected = window.expected
+        self.awaited = (
+            DATA_WORD | number_of(expected, window.rollover)
+            if expected <= self._awaited_max
+            else NO_DATA
+        )
         return actions
 
     def _awaited(self) -> int:
         if self.state is not State.TRANSFERRING or self._paused:
+            return NO_DATA
+        if self.window.expected > self._awaited_max:
             return NO_DATA
         return DATA_WORD | number_of(self.window.expected, self.window.rollover)
 

@@ -32,6 +32,8 @@ class WriteTransfer(Receiving):
         self._agree(terms)
         asked = any(name == known.ROLLOVER for name, _ in terms.granted)
         self._rolls_over = asked or policy.rollover is not None
+        if not self._rolls_over:
+            self._awaited_max = NUMBER_MAX  # the next one is refused
 
     def start(self, now: float) -> Actions:
         """Send the OACK, or ACK 0 where there is nothing to negotiate (RFC 2347)."""

@@ -208,6 +208,15 @@ def test_a_nul_does_not_end_the_name(any_root: Root) -> None:
             any_root.open_cached((b"file\0x",), os.O_RDONLY)
 
 
+@pytest.mark.parametrize("parts", [(b"dir\0x", b"new"), (b"loop", b"dir\0x", b"new")])
+def test_a_nul_does_not_end_the_name_of_a_directory(
+    any_root: Root, parts: tuple[bytes, ...]
+) -> None:
+    with pytest.raises(ContentError) as caught:
+        any_root.open_parent(parts)
+    assert caught.value.code is VIOLATION
+
+
 def test_the_detail_names_what_was_asked_for_and_the_message_does_not(root: Root) -> None:
     with pytest.raises(ContentError) as caught:
         root.open((b"dir", b"a\nb"), os.O_RDONLY)

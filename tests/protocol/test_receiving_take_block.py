@@ -17,10 +17,11 @@ from snowowl.protocol.events import (
     RequestRepeated,
     TimerExpired,
 )
+from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.receiving import NO_DATA
 from snowowl.protocol.write import WriteTransfer
-from snowowl.testing.playbook import data
-from tests.protocol.stories import writing
+from snowowl.testing.playbook import Playbook, data, error, stored
+from tests.protocol.stories import received_up_to, writing
 
 BLKSIZE = 8
 FULL = b"12345678"
@@ -116,3 +117,19 @@ def test_nothing_is_awaited_but_in_the_midst_of_a_file() -> None:
     assert transfer.awaited == 0x30002
     transfer.handle(DatagramsReceived(data(2, b"end"), 7, 0.2))
     assert transfer.awaited == NO_DATA
+
+
+def test_where_numbers_do_not_roll_over_block_65536_takes_the_long_way_and_is_refused() -> None:
+    transfer = writing(Policy(rollover=None), blksize=BLKSIZE)
+    transfer.start(0.0)
+    transfer.handle(DatagramsReceived(data(1, FULL), 12, 0.01))
+    received_up_to(transfer, 65534)
+    transfer.handle(ContentReady(0.02))
+    assert transfer.awaited == 0x3FFFF
+    transfer.take_block(0.1)
+    assert transfer.awaited == NO_DATA
+    transfer.handle(ContentReady(0.1))
+    assert transfer.awaited == NO_DATA
+    Playbook(transfer).at(0.2).receives(data(0, FULL)).sends(
+        stored(FULL), error(3, "more than 65535 blocks of 8 octets")
+    ).done()

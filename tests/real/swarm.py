@@ -31,6 +31,8 @@ class Link(NamedTuple):
     windowsize: int = 1
     receive_buffer: int = 0
     loss: float = 0.0
+    host: str = ""
+    """Where the client is, if that is not left to the system."""
 
 
 class Transfer:
@@ -64,6 +66,8 @@ class Transfer:
         self.heard = time.monotonic()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
+        if link.host:
+            self.socket.bind((link.host, 0))
         if link.receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, link.receive_buffer)
         opcode = b"\0\1" if self.reading else b"\0\2"
