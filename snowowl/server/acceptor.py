@@ -7,6 +7,7 @@ the kernel would drop them.  A client that lives asks again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 import trio
@@ -18,6 +19,7 @@ from snowowl.observe.observers import Observers
 from snowowl.protocol.admission import Verdict, admit
 from snowowl.protocol.events import RequestRepeated
 from snowowl.server.drops import DropWatch
+from snowowl.server.intake import apart
 from snowowl.server.registry import Admitted, Registry
 from snowowl.wire.codec import MalformedPacket, decode_request, encode_error
 from snowowl.wire.constants import ErrorCode
@@ -76,7 +78,7 @@ class Acceptor:
             return
         now = trio.current_time()
         admitted: list[Admitted] = []
-        for received in batch:
+        for received in chain.from_iterable(map(apart, batch)):
             try:
                 request = decode_request(received.data)
             except MalformedPacket as malformed:

@@ -41,7 +41,7 @@ from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.sending import NO_ACK
 from snowowl.server.alarms import Alarms
 from snowowl.server.drops import DropWatch
-from snowowl.server.intake import Intake
+from snowowl.server.intake import REQUESTS, Intake, requests_apart
 from snowowl.server.member import Member
 from snowowl.server.outbox import Outbox
 from snowowl.server.trains import train_of
@@ -59,7 +59,6 @@ IDLE_PAUSE_SECONDS = 0.01
 SUPERSEDED = Stopped(OutcomeKind.SUPERSEDED, "the client asked anew")
 
 _STRAY = encode_error(ErrorCode.UNKNOWN_TID, "unknown transfer ID")
-_REQUESTS = (Opcode.RRQ, Opcode.WRQ)
 _PROGRESS = (Opcode.DATA, Opcode.ACK)
 
 RequestHandler = Callable[[Sequence[Received]], None]
@@ -186,7 +185,7 @@ class Exchange:
         now = trio.current_time()
         members = self.members
         requests: list[Received] = []
-        for received in batch:
+        for received in batch if self._requests is None else requests_apart(batch):
             member = members.get(received.peer)
             if member is not None and member.awaited == received.word:
                 try:
@@ -203,7 +202,7 @@ class Exchange:
                     self._answer_stray(received)
                 else:
                     requests.append(received)
-            elif self._requests is not None and opcode_of(received.data) in _REQUESTS:
+            elif self._requests is not None and opcode_of(received.data) in REQUESTS:
                 requests.append(received)
             else:
                 self._handle(member, DatagramsReceived(received.data, received.stride, now))
