@@ -14,7 +14,13 @@ import trio
 
 from snowowl.datagram import address
 from snowowl.datagram.interface import Endpoint, Packet, Received
-from snowowl.observe.events import Direction, RequestMalformed, RequestReceived, RequestsDropped
+from snowowl.observe.events import (
+    Direction,
+    RequestDoubled,
+    RequestMalformed,
+    RequestReceived,
+    RequestsDropped,
+)
 from snowowl.observe.observers import Observers
 from snowowl.protocol.admission import Verdict, admit
 from snowowl.protocol.events import RequestRepeated
@@ -113,6 +119,7 @@ class Acceptor:
         octets = bytes(received.data)
         standing = self._registry.standing(peer)
         if self._keeps_peer and standing is not None and _is_doubled(octets, standing, now):
+            self._observers.emit(RequestDoubled(standing.client))
             return None
         verdict = admit(
             octets,
@@ -126,6 +133,8 @@ class Acceptor:
         if verdict is Verdict.REFUSE:
             self._answer(received, _BUSY)
             self._observers.emit(RequestsDropped(1, "too many transfers (limits.transfers_max)"))
+        if verdict in (Verdict.REPEAT, Verdict.IGNORE):
+            self._observers.emit(RequestDoubled(address.text(peer)))
         if verdict is not Verdict.START:
             return None
         client = address.text(peer)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from trio.testing import MockClock
 
-from snowowl.observe.events import RequestMalformed, RequestReceived
+from snowowl.observe.events import RequestDoubled, RequestMalformed, RequestReceived
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.testing.playbook import ack, data, error, oack
 from snowowl.testing.simnetwork import SimNetwork
@@ -41,7 +41,7 @@ async def test_a_request_that_was_doubled_begins_one_transfer(
         assert await board.receive() == (data(1, octets), source)
         board.send(ack(1), source)
     assert world.outcomes() == [OutcomeKind.COMPLETED]
-    assert len(world.told(RequestReceived)) == 1
+    assert len(world.told(RequestReceived)) == len(world.told(RequestDoubled)) == 1
 
 
 @pytest.mark.parametrize("tid", ["shared", "listen"])
