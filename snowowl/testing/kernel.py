@@ -33,6 +33,10 @@ class KernelFaults:
     """EIO: the device cannot cut a train (GSO); its datagrams go out one by one."""
     receiving: float = 0.0
     """The socket reports an error instead of what has arrived, which waits."""
+    stalls: float = 0.0
+    """The process is not scheduled when something arrives: a machine with too much to do."""
+    stall_seconds: float = 0.1
+    """For how long that is, at most."""
     no_descriptors: float = 0.0
     """EMFILE: no socket can be opened."""
     no_ports: float = 0.0

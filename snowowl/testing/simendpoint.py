@@ -62,6 +62,9 @@ class Carrier(Protocol):
     def fails_to_receive(self, endpoint: SimEndpoint) -> bool:
         """Say whether the socket reports an error now."""
 
+    def stall(self, endpoint: SimEndpoint) -> float:
+        """Return for how long the socket's owner does not hear that something has arrived."""
+
     def cut_train(self, endpoint: SimEndpoint) -> None:
         """Hear of a train, which may be refused as such."""
 
@@ -180,6 +183,9 @@ class SimEndpoint:
                 raise trio.ClosedResourceError
             self._take_in()
             if self._arrived or self._unreachable:
+                seconds = self._network.stall(self)
+                if seconds:
+                    await trio.sleep(seconds)
                 return
             at = self._inbox[0][0] if self._inbox else math.inf
             self._waiting = trio.CancelScope(deadline=at)

@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from snowowl.datagram import address
 from snowowl.datagram.capabilities import Capabilities
@@ -19,6 +19,8 @@ from snowowl.testing.simendpoint import SimEndpoint, socket_address
 
 if TYPE_CHECKING:  # it imports this module
     from snowowl.testing.simnetwork import SimNetwork
+
+WILDCARDS: Final = {"0.0.0.0": socket.AF_INET, "::": socket.AF_INET6}  # noqa: S104 - no socket
 
 
 class SimHost:
@@ -44,13 +46,16 @@ class SimHost:
 
     def listen(self, host: str, port: int) -> SimEndpoint:
         """Open an endpoint for requests, at one or at all of its addresses.  Raises OSError."""
-        if host and host not in self.addresses:
+        if not host:
+            return self.network.listen_at(self.addresses, port)
+        if host in WILDCARDS:
+            own = self._of_family.get(WILDCARDS[host])
+            if own is None:
+                raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+            return self.network.listen_at((own,), port)
+        if host not in self.addresses:
             raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-        return (
-            self.network.listen(host, port)
-            if host
-            else self.network.listen_at(self.addresses, port)
-        )
+        return self.network.listen(host, port)
 
     def open(
         self, family: int, local: LocalAddress | None, port_range: tuple[int, int] | None

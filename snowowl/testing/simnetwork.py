@@ -77,7 +77,7 @@ class SimNetwork:
         """What became of datagrams, counted: `sent` (taken by the kernel) and its `octets`; of those
         `cut`, `lost`, `too large`, `queue full`, `doubled`, `late`, `flipped` (lost by the checksum),
         `mutilated` (a flipped bit arrived), `port closed`, `buffer full`; and what was not sent, as
-        `EAGAIN` and so on; sockets not opened, `open EMFILE`; `train refused`, `receive error`."""
+        `EAGAIN` and so on; sockets not opened, `open EMFILE`; `train refused`, `receive error`, `stalled`."""
         self.endpoints: dict[bytes, SimEndpoint] = {}
         """Those that are open, by the addresses that they are reached at."""
         self._cuts: list[Cut] = []
@@ -135,6 +135,11 @@ class SimNetwork:
         self._cuts.append(cut)
         return cut
 
+    def heal(self) -> None:
+        """End every partition, and let go of what is held back from now on."""
+        self._cuts.clear()
+        self._queues = None
+
     def clog(self, source: str, target: str, seconds: float) -> None:
         """Hold back what a host sends to another for some time; then it arrives all at once."""
         way = (_packed_host(source), _packed_host(target))
@@ -186,6 +191,14 @@ class SimNetwork:
         fails = probability > 0 and self._random.random() < probability
         self.fates["receive error"] += fails
         return fails
+
+    def stall(self, endpoint: SimEndpoint) -> float:
+        """Return for how long the owner of a socket does not hear that something has arrived."""
+        kernel = self.kernel_of(endpoint.address)
+        if not kernel.stalls or self._random.random() >= kernel.stalls:
+            return 0.0
+        self.fates["stalled"] += 1
+        return self._random.uniform(0, kernel.stall_seconds)
 
     def cut_train(self, endpoint: SimEndpoint) -> None:
         """Refuse a train now and then, as a device does that cannot cut it.
