@@ -176,17 +176,12 @@ class SimEndpoint:
         """
         if self._waiting is not None:
             raise trio.BusyResourceError("another task waits for this endpoint")
-        await trio.lowlevel.checkpoint()
-        while not self._receive_errors:
+        ready = self._is_readable()
+        if ready or self.closed:
+            await trio.lowlevel.checkpoint()  # who is cancelled as well hears of that
+        while not ready:
             if self.closed:
-                await trio.lowlevel.checkpoint()  # who is cancelled as well hears of that
                 raise trio.ClosedResourceError
-            self._take_in()
-            if self._arrived or self._unreachable:
-                seconds = self._network.stall(self)
-                if seconds:
-                    await trio.sleep(seconds)
-                return
             at = self._inbox[0][0] if self._inbox else math.inf
             self._waiting = trio.CancelScope(deadline=at)
             try:
@@ -194,6 +189,12 @@ class SimEndpoint:
                     await trio.sleep_forever()
             finally:
                 self._waiting = None
+            if self.closed:
+                await trio.lowlevel.checkpoint()
+            ready = self._is_readable()
+        seconds = self._network.stall(self)
+        if seconds:
+            await trio.sleep(seconds)
 
     async def wait_writable(self) -> None:
         """Wait until the endpoint is not blocked."""
@@ -216,6 +217,12 @@ class SimEndpoint:
         waiting = self._waiting
         if waiting is not None and arrival[0] < waiting.deadline:
             waiting.deadline = arrival[0]
+
+    def _is_readable(self) -> bool:
+        if self.closed:
+            return self._receive_errors > 0
+        self._take_in()
+        return bool(self._receive_errors or self._arrived or self._unreachable)
 
     def _take_in(self) -> None:
         """Take from what is on its way what has arrived by now, if there is room for it."""
