@@ -7,8 +7,11 @@ knows of networks or of snowowl.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from types import ModuleType
 from typing import Final, Protocol, TypeVar, TypeVarTuple, Unpack
 
 import trio
@@ -74,13 +77,29 @@ def inline(pause: Pause = at_once) -> RunSync:
 
 @contextmanager
 def threads_inline(pause: Pause = at_once) -> Iterator[None]:
-    """Have `trio.to_thread.run_sync` do without threads meanwhile."""
+    """Have `trio.to_thread.run_sync` do without threads meanwhile, whoever has imported it as what."""
     original = trio.to_thread.run_sync
-    setattr(trio.to_thread, "run_sync", inline(pause))  # noqa: B010 - mypy refuses the assignment
+    replacement = inline(pause)
+    holders = _holders(original, len(sys.modules))
+    for module, name in holders:
+        setattr(module, name, replacement)
     try:
         yield
     finally:
-        setattr(trio.to_thread, "run_sync", original)  # noqa: B010 - as above
+        for module, name in holders:
+            setattr(module, name, original)
+
+
+@lru_cache(maxsize=4)
+def _holders(function: object, modules: int) -> tuple[tuple[ModuleType, str], ...]:
+    """Return where a function is a global of a module; looked for anew when there are other modules."""
+    del modules
+    return tuple(
+        (module, name)
+        for module in list(sys.modules.values())
+        for name, value in list(vars(module).items())
+        if value is function
+    )
 
 
 @contextmanager

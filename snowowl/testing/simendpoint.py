@@ -180,8 +180,7 @@ class SimEndpoint:
         if ready or self.closed:
             await trio.lowlevel.checkpoint()  # who is cancelled as well hears of that
         while not ready:
-            if self.closed:
-                raise trio.ClosedResourceError
+            self._refuse_closed()
             at = self._inbox[0][0] if self._inbox else math.inf
             self._waiting = trio.CancelScope(deadline=at)
             try:
@@ -217,6 +216,10 @@ class SimEndpoint:
         waiting = self._waiting
         if waiting is not None and arrival[0] < waiting.deadline:
             waiting.deadline = arrival[0]
+
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise trio.ClosedResourceError
 
     def _is_readable(self) -> bool:
         if self.closed:

@@ -181,7 +181,7 @@ class Machine:
             self._check_refusal(name, ended)
 
     async def _probe(self, endpoint: SimEndpoint) -> None:
-        """As UEFI does: probe, and then fetch by the same socket."""
+        """As UEFI does: probe, and then fetch."""
         rom = Rom(endpoint, attrs.evolve(self._habits(), tsize=True, blksize=1468, windowsize=4))
         name = self._draws.choice([name for name in self._world.library.names if name != "file0"])
         since = trio.current_time()
@@ -189,10 +189,9 @@ class Machine:
         self._judge(rom, "probe", probed)
         if probed.mark is not Mark.ABANDONED:
             return
-        # UEFI asks for the size once.  Whoever sent the same request again from the same port would
-        # look like one that the network doubled.
-        rom = Rom(endpoint, attrs.evolve(rom.habits, tsize=False))
-        ended = await rom.fetch(self._to(), name.encode())
+        with closing(self._open()) as another:  # as EDK2 does: what is late cannot be mistaken
+            rom = Rom(another, attrs.evolve(rom.habits, tsize=False))
+            ended = await rom.fetch(self._to(), name.encode())
         self._judge(rom, "fetch after probe", ended)
         if ended.mark is Mark.DONE:
             self._check_content(name, ended.octets, since)
