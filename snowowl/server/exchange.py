@@ -266,6 +266,12 @@ class Exchange:
             self._outbox.queue.append(Packet(received.peer, _STRAY))
 
     def _expire(self, now: float) -> None:
+        # What waits in the socket first: who was not scheduled must not take that for a loss.
+        for _ in range(0 if self._outbox.blocked else BATCHES_PER_TURN):
+            batch = self.endpoint.receive()
+            if not batch:
+                break
+            self._receive(batch)
         for member in self._alarms.due(now):
             if self.members.get(member.peer) is not member or member.suspended:
                 continue

@@ -89,6 +89,13 @@ class Simulation:
         """Return a machine's network: `network=` for the server or the client that runs on it."""
         return self.network.host(*addresses)
 
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass without anything being scheduled: a machine that was suspended, or too busy.
+
+        What was to happen meanwhile happens when the caller waits next: all at once.
+        """
+        self._clock.jump(seconds)
+
     def run(self, program: Callable[[Simulation], Awaitable[Result]], seconds_max: float) -> Result:
         """Run a program.  See `simulate`."""
         return trio.run(self._run, program, seconds_max, clock=self._clock)
