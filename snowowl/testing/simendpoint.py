@@ -98,6 +98,8 @@ class SimEndpoint:
         self._dropped = 0
         self._lent: list[bytearray] = []
         self._unreachable: list[bytes] = []
+        self._has_news = False
+        """A port was reported closed since the last `receive`."""
         self._writable_at = -math.inf
         self._waiting: trio.CancelScope | None = None
         self._bound_to_host = any(address.host_octets(bound))
@@ -123,6 +125,7 @@ class SimEndpoint:
             self.counters.errors += 1
             return ()
         self._take_in()
+        self._has_news = False
         if not self._arrived:
             return []
         if self._network.fails_to_receive(self):
@@ -225,7 +228,7 @@ class SimEndpoint:
         if self.closed:
             return self._receive_errors > 0
         self._take_in()
-        return bool(self._receive_errors or self._arrived or self._unreachable)
+        return bool(self._receive_errors or self._arrived or self._has_news)
 
     def _take_in(self) -> None:
         """Take from what is on its way what has arrived by now, if there is room for it."""
@@ -235,6 +238,7 @@ class SimEndpoint:
             octets = arrival[4]
             if octets is None:
                 self._unreachable.append(arrival[2])
+                self._has_news = True
             elif self._has_room(len(octets)):
                 self._held += len(octets)
                 self._arrived.append(arrival)

@@ -270,3 +270,11 @@ async def test_long_runs_keep_no_datagrams_and_watchers_see_all(clock: MockClock
     assert network.datagrams == []
     assert len(seen) == network.fates["sent"] == network.fates["octets"] == 10
     assert [sent.fates for sent in seen].count(("lost",)) == network.fates["lost"] > 0
+
+
+async def test_the_news_of_a_closed_port_wakes_once(clock: MockClock) -> None:
+    """Who never asks for it is not woken for it again and again."""
+    alice = SimNetwork().bind("192.0.2.1", 1000)
+    send(alice, BOB, b"nobody there")
+    assert await arrived(alice) == []
+    assert alice.take_unreachable() == [BOB]
