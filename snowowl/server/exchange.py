@@ -18,13 +18,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from snowowl.content.errors import ContentError
-from snowowl.datagram.interface import (
-    Endpoint,
-    LocalAddress,
-    Packet,
-    Received,
-    Region,
-)
+from snowowl.datagram.interface import Endpoint, LocalAddress, Packet, Received, Region
 from snowowl.observe.events import InternalError
 from snowowl.observe.observers import Observers
 from snowowl.protocol.actions import Actions, Commit, SendBlocks, SendPacket, StoreBlocks
@@ -122,6 +116,15 @@ class Exchange:
         """Let a suspended transfer go on."""
         member.suspended = False
         self._alarms.set(member)
+
+    def catch_up(self) -> None:
+        """Deal with what waits in the socket; not while it takes nothing, or answers would pile up."""
+        for _ in range(0 if self._outbox.blocked else BATCHES_PER_TURN):
+            batch = self.endpoint.receive()
+            if not batch:
+                break
+            self._receive(batch)
+        self.flush()
 
     def send_packet(self, peer: bytes, packet: bytes, source: LocalAddress | None) -> None:
         """Send a datagram that belongs to no transfer."""
@@ -266,12 +269,7 @@ class Exchange:
             self._outbox.queue.append(Packet(received.peer, _STRAY))
 
     def _expire(self, now: float) -> None:
-        # What waits in the socket first: who was not scheduled must not take that for a loss.
-        for _ in range(0 if self._outbox.blocked else BATCHES_PER_TURN):
-            batch = self.endpoint.receive()
-            if not batch:
-                break
-            self._receive(batch)
+        self.catch_up()  # who was not scheduled for a while must not take that for a loss
         for member in self._alarms.due(now):
             if self.members.get(member.peer) is not member or member.suspended:
                 continue

@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 
 from snowowl.protocol.outcome import OutcomeKind
-from snowowl.testing.playbook import ack, data
+from snowowl.testing.playbook import ack, data, error, oack
 from snowowl.testing.simulation import Simulation, simulate
 from tests.server.world import Board, Tid, World, finished, rrq, wrq
 
@@ -72,3 +72,63 @@ def test_data_that_waits_does_so_too(tmp_path: Path, tid: Tid, seed: int) -> Non
         assert await board.ask(data(BLOCKS + 1), source) == (ack(BLOCKS + 1), source)
 
     play(tmp_path, tid, seed, write)
+
+
+# What a peer sent to another socket before it asked is heard first.
+
+
+@pytest.mark.rule("R5")
+@pytest.mark.parametrize("tid", get_args(Tid))
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_last_ack_is_heard_before_the_next_request(tmp_path: Path, tid: Tid, seed: int) -> None:
+    """A board that always asks from one port asks for the next file right behind its last ACK."""
+    world = World(tmp_path)
+    world.file("file", bytes(100))
+
+    async def program(simulation: Simulation) -> None:
+        async with world.serving(world.config(tid)):
+            board = world.board()
+            board.send(rrq("file"))
+            for _ in range(6):
+                packet, source = await board.receive()
+                assert packet == data(1, bytes(100))
+                board.send(ack(1), source)
+                board.send(rrq("file"))
+                simulation.stand_still(0.5)
+            packet, source = await board.receive()
+            board.send(ack(1), source)
+            assert await board.hears_nothing(5)
+        board.endpoint.close()
+
+    simulate(program, seed=seed, network=world.network)
+    assert world.outcomes() == [OutcomeKind.COMPLETED] * 7
+
+
+@pytest.mark.rule("R4")
+@pytest.mark.parametrize("tid", get_args(Tid))
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_end_of_a_probe_is_heard_before_the_next_request(
+    tmp_path: Path, tid: Tid, seed: int
+) -> None:
+    """Also if that is the same again."""
+    world = World(tmp_path)
+    world.file("file", bytes(100))
+
+    async def program(simulation: Simulation) -> None:
+        async with world.serving(world.config(tid)):
+            board = world.board()
+            board.send(rrq("file", tsize=0))
+            for _ in range(6):
+                packet, source = await board.receive()
+                assert packet == oack(tsize=100)
+                board.send(error(8, "User aborted the transfer"), source)
+                board.send(rrq("file", tsize=0))
+                simulation.stand_still(0.5)
+            packet, source = await board.receive()
+            assert await board.ask(ack(0), source) == (data(1, bytes(100)), source)
+            board.send(ack(1), source)
+            assert await board.hears_nothing(5)
+        board.endpoint.close()
+
+    simulate(program, seed=seed, network=world.network)
+    assert world.outcomes() == [OutcomeKind.PROBED] * 6 + [OutcomeKind.COMPLETED]
