@@ -71,7 +71,7 @@ async def program(simulation: Simulation) -> int:
                 nursery.start_soon(board, simulation, number)
             reported = await provision(root, 5, 3600)
             nursery.cancel_scope.cancel()
-        print(f"{simulation.now:8.1f} s: {reported} boards have reported")
+        print(f"{simulation.now:8.1f} s: {reported} boards have fetched their kernel and reported")
     return reported
 
 

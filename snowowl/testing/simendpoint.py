@@ -232,7 +232,10 @@ class SimEndpoint:
 
     def _take_in(self) -> None:
         """Take from what is on its way what has arrived by now, if there is room for it."""
-        inbox, now = self._inbox, trio.current_time()
+        inbox = self._inbox
+        if not inbox:  # also outside of Trio: to open and close takes no clock
+            return
+        now = trio.current_time()
         while inbox and inbox[0][0] <= now:
             arrival = heapq.heappop(inbox)
             octets = arrival[4]
