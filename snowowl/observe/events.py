@@ -131,6 +131,17 @@ class RequestMalformed:
 
 
 @attrs.frozen
+class RequestDoubled:
+    """A request came that is being served already: the network doubled it, or its client is impatient.
+
+    With this, what came to the listening port adds up: `RequestReceived`, `RequestMalformed`,
+    `RequestDoubled` and the counts of `RequestsDropped` are all of it.
+    """
+
+    client: str
+
+
+@attrs.frozen
 class RequestsDropped:
     """Requests were dropped because the server could not keep up or is full."""
 
@@ -188,6 +199,7 @@ Event = (
     | WorkerEnded
     | RequestReceived
     | RequestMalformed
+    | RequestDoubled
     | RequestsDropped
     | RolloverExpected
     | TransferFinished

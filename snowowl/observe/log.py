@@ -22,6 +22,7 @@ from snowowl.observe.events import (
     InternalError,
     KeyWithoutEffect,
     ReloadFailed,
+    RequestDoubled,
     RequestMalformed,
     RequestReceived,
     RequestsDropped,
@@ -58,6 +59,7 @@ Described = (
     | WorkerEnded
     | RequestReceived
     | RequestMalformed
+    | RequestDoubled
     | RequestsDropped
     | RolloverExpected
     | TransferFinished
@@ -162,6 +164,8 @@ def describe(event: Described) -> tuple[Level, str, Fields]:
             level: Level = "info" if answered else "debug"
             message = f"not a request from {client}: {printable(reason)}"
             return level, message, {"client": client}
+        case RequestDoubled(client):
+            return "debug", f"a request of {client} came again", {"client": client}
         case RequestsDropped(count, reason):
             return "warning", f"dropped {count} requests: {reason}", {"count": count}
         case RolloverExpected(client, filename, blocks, blksize, rollover):

@@ -64,8 +64,8 @@ class SendWindow:
 
     @property
     def all_sent(self) -> bool:
-        """Every block was sent: what is missing is the last ACK."""
-        return self.next > self.total
+        """Every block was sent, be it before going back: what is missing is the last ACK."""
+        return self.next > self.total or self.twice > self.total
 
 
 class ReceiveWindow:

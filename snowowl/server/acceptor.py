@@ -7,17 +7,27 @@ the kernel would drop them.  A client that lives asks again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
+import attrs
 import trio
 
 from snowowl.datagram import address
 from snowowl.datagram.interface import Endpoint, Packet, Received
-from snowowl.observe.events import Direction, RequestMalformed, RequestReceived, RequestsDropped
+from snowowl.observe.events import (
+    Direction,
+    RequestDoubled,
+    RequestMalformed,
+    RequestReceived,
+    RequestsDropped,
+)
 from snowowl.observe.observers import Observers
 from snowowl.protocol.admission import Verdict, admit
 from snowowl.protocol.events import RequestRepeated
 from snowowl.server.drops import DropWatch
+from snowowl.server.exchange import Exchange
+from snowowl.server.intake import apart
 from snowowl.server.registry import Admitted, Registry
 from snowowl.wire.codec import MalformedPacket, decode_request, encode_error
 from snowowl.wire.constants import ErrorCode
@@ -76,7 +86,7 @@ class Acceptor:
             return
         now = trio.current_time()
         admitted: list[Admitted] = []
-        for received in batch:
+        for received in chain.from_iterable(map(apart, self._caught_up(batch))):
             try:
                 request = decode_request(received.data)
             except MalformedPacket as malformed:
@@ -106,11 +116,33 @@ class Acceptor:
                 )
             )
 
+    def _caught_up(self, batch: Sequence[Received]) -> Sequence[Received]:
+        """Have the transfers of those who ask hear first what waits for them in other sockets.
+
+        A client sends its last ACK, or the ERROR that ends a probe, before it asks anew.  Returns the
+        batch, or a copy: what was lent is gone when another socket is read.
+        """
+        behind: dict[Exchange, None] = {}
+        for received in () if self._keeps_peer else batch:
+            standing = self._registry.standing(self._key(received))
+            if standing is not None and standing.exchange is not None:
+                behind[standing.exchange] = None
+        if not behind:
+            return batch
+        batch = [attrs.evolve(received, data=bytes(received.data)) for received in batch]
+        for exchange in behind:
+            exchange.catch_up()
+        return batch
+
+    def _key(self, received: Received) -> bytes:
+        return received.peer if self._keeps_peer else address.unmapped(received.peer)
+
     def _judge(self, received: Received, request: Request, now: float) -> Admitted | None:
-        peer = received.peer if self._keeps_peer else address.unmapped(received.peer)
+        peer = self._key(received)
         octets = bytes(received.data)
         standing = self._registry.standing(peer)
         if self._keeps_peer and standing is not None and _is_doubled(octets, standing, now):
+            self._observers.emit(RequestDoubled(standing.client))
             return None
         verdict = admit(
             octets,
@@ -124,6 +156,8 @@ class Acceptor:
         if verdict is Verdict.REFUSE:
             self._answer(received, _BUSY)
             self._observers.emit(RequestsDropped(1, "too many transfers (limits.transfers_max)"))
+        if verdict in (Verdict.REPEAT, Verdict.IGNORE):
+            self._observers.emit(RequestDoubled(address.text(peer)))
         if verdict is not Verdict.START:
             return None
         client = address.text(peer)

@@ -18,13 +18,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from snowowl.content.errors import ContentError
-from snowowl.datagram.interface import (
-    Endpoint,
-    LocalAddress,
-    Packet,
-    Received,
-    Region,
-)
+from snowowl.datagram.interface import Endpoint, LocalAddress, Packet, Received, Region
 from snowowl.observe.events import InternalError
 from snowowl.observe.observers import Observers
 from snowowl.protocol.actions import Actions, Commit, SendBlocks, SendPacket, StoreBlocks
@@ -41,7 +35,7 @@ from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.sending import NO_ACK
 from snowowl.server.alarms import Alarms
 from snowowl.server.drops import DropWatch
-from snowowl.server.intake import Intake
+from snowowl.server.intake import REQUESTS, Intake, requests_apart
 from snowowl.server.member import Member
 from snowowl.server.outbox import Outbox
 from snowowl.server.trains import train_of
@@ -59,7 +53,6 @@ IDLE_PAUSE_SECONDS = 0.01
 SUPERSEDED = Stopped(OutcomeKind.SUPERSEDED, "the client asked anew")
 
 _STRAY = encode_error(ErrorCode.UNKNOWN_TID, "unknown transfer ID")
-_REQUESTS = (Opcode.RRQ, Opcode.WRQ)
 _PROGRESS = (Opcode.DATA, Opcode.ACK)
 
 RequestHandler = Callable[[Sequence[Received]], None]
@@ -124,6 +117,15 @@ class Exchange:
         member.suspended = False
         self._alarms.set(member)
 
+    def catch_up(self) -> None:
+        """Deal with what waits in the socket; not while it takes nothing, or answers would pile up."""
+        for _ in range(0 if self._outbox.blocked else BATCHES_PER_TURN):
+            batch = self.endpoint.receive()
+            if not batch:
+                break
+            self._receive(batch)
+        self.flush()
+
     def send_packet(self, peer: bytes, packet: bytes, source: LocalAddress | None) -> None:
         """Send a datagram that belongs to no transfer."""
         self.queue_packet(peer, packet, source)
@@ -186,7 +188,7 @@ class Exchange:
         now = trio.current_time()
         members = self.members
         requests: list[Received] = []
-        for received in batch:
+        for received in batch if self._requests is None else requests_apart(batch):
             member = members.get(received.peer)
             if member is not None and member.awaited == received.word:
                 try:
@@ -203,7 +205,7 @@ class Exchange:
                     self._answer_stray(received)
                 else:
                     requests.append(received)
-            elif self._requests is not None and opcode_of(received.data) in _REQUESTS:
+            elif self._requests is not None and opcode_of(received.data) in REQUESTS:
                 requests.append(received)
             else:
                 self._handle(member, DatagramsReceived(received.data, received.stride, now))
@@ -267,6 +269,7 @@ class Exchange:
             self._outbox.queue.append(Packet(received.peer, _STRAY))
 
     def _expire(self, now: float) -> None:
+        self.catch_up()  # who was not scheduled for a while must not take that for a loss
         for member in self._alarms.due(now):
             if self.members.get(member.peer) is not member or member.suspended:
                 continue

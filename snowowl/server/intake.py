@@ -4,15 +4,48 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from snowowl.datagram.interface import Endpoint, Received
+from snowowl.datagram.interface import Endpoint, Received, word_of
 from snowowl.server.polling import Polling
 from snowowl.server.tuning import Tuning
+from snowowl.wire.codec import opcode_of
+from snowowl.wire.constants import Opcode
 
 FILLED_PART: Final = 4
 """A batch with less than this part of its places taken is small."""
+
+REQUESTS: Final = (Opcode.RRQ, Opcode.WRQ)
+
+
+def apart(received: Received) -> Iterator[Received]:
+    """Yield the datagrams of a message one by one, if the kernel has joined several (UDP_GRO)."""
+    data, stride = received.data, received.stride
+    if len(data) <= stride:
+        yield received
+        return
+    for start in range(0, len(data), stride):
+        piece = data[start : start + stride]
+        yield Received(piece, stride, received.peer, received.local, word_of(piece))
+
+
+def requests_apart(batch: Sequence[Received]) -> list[Received]:
+    """Return a batch in which no request is joined with anything.
+
+    The kernel joins what one peer sends in a row: a request that came twice; the ERROR that ends a
+    probe, or the last block of an upload, and the request behind it.
+    """
+    told: list[Received] = []
+    for received in batch:
+        data, stride = received.data, received.stride
+        if len(data) > stride and any(
+            opcode_of(data[start : start + 2]) in REQUESTS for start in range(0, len(data), stride)
+        ):
+            told.extend(apart(received))
+        else:
+            told.append(received)
+    return told
 
 
 class Intake:

@@ -24,6 +24,11 @@ class Outbox:
         self._backlogged = trio.Event()
         self._emptied = trio.Event()
 
+    @property
+    def blocked(self) -> bool:
+        """Say whether something is left over that the socket has not taken yet."""
+        return bool(self._backlog)
+
     def flush(self) -> None:
         """Send what was queued.  What the socket does not take waits for it in order."""
         while self.queue:

@@ -4,42 +4,38 @@
 it, under `trio.testing.MockClock`.  It knows nothing of TFTP, reads no clock but Trio's, starts no
 task, and draws from nothing but its own `random.Random`: the same seed gives the same datagrams.
 
-What a kernel would do, it does: an IPv4 peer of a dual-stack endpoint has a mapped address, what is
-larger than the MTU is lost unless fragments pass, a closed port is reported to those who sent
-there, and the octets that `receive` lent are gone with the next call.
+A datagram meets, in this order: the sender's kernel (`refuse_send`, `kernel`), partitions (`cut`),
+the link (`link`, or `link_between`: loss, MTU, its queue, delay, flipped bits), and the receiver's
+buffer.  What happened is counted in `fates`.  `SimNetwork.host` gives a machine its own addresses.
 """
 
 from __future__ import annotations
 
 import errno
-import heapq
 import itertools
 import math
 import os
 import random
 import socket
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-import attrs
 import trio
 
 from snowowl.datagram import address
-from snowowl.datagram.interface import Counters, LocalAddress, Received, Transmit, Unsent, word_of
-from snowowl.testing.link import Datagram, Link
+from snowowl.datagram.capabilities import Capabilities
+from snowowl.datagram.interface import LocalAddress
+from snowowl.testing.kernel import NO_FAULTS, KernelFaults, ReceiveBuffer
+from snowowl.testing.link import Cut, Datagram, Link, Queues
+from snowowl.testing.simendpoint import BATCH_MAX, HOSTS, Arrival, SimEndpoint, socket_address
+from snowowl.testing.simhost import SimHost
 
-BATCH_MAX: Final = 32
-"""Datagrams that one `receive` returns, as the system's endpoints do."""
-
-HOSTS: Final[dict[int, str]] = {socket.AF_INET: "192.0.2.200", socket.AF_INET6: "2001:db8::200"}
-"""Where what is bound to no address sends from (RFC 5737, RFC 3849: for documentation)."""
+__all__ = ["BATCH_MAX", "HOSTS", "SimEndpoint", "SimNetwork", "socket_address"]
 
 _HEADERS: Final[dict[int, int]] = {socket.AF_INET: 20 + 8, socket.AF_INET6: 40 + 8}
 _WILDCARDS: Final[dict[int, str]] = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104 - no socket
 _EPHEMERAL: Final = (49152, 65535)  # RFC 6335 section 6
-_INTERFACE: Final = 1
-_REPORTED: Final = (errno.EAGAIN, errno.EFAULT, errno.EMSGSIZE)
-
 
 RefuseSend = Callable[[Datagram], int | None]
 """Returns the errno with which the kernel refuses a datagram, or None: EAGAIN blocks the endpoint,
@@ -48,180 +44,44 @@ EFAULT and EMSGSIZE are reported for the peer, the datagram is lost for any othe
 RefuseOpen = Callable[[int, LocalAddress | None], int | None]
 """Returns the errno with which `SimNetwork.open` fails for a family and an address, or None."""
 
-
-@attrs.frozen(order=True)
-class _Arrival:
-    """What comes to an endpoint; without octets it is the news that the peer's port is closed."""
-
-    at: float
-    number: int
-    peer: bytes
-    target: bytes
-    octets: bytes | None
-
-
-class SimEndpoint:
-    """An `Endpoint` of a `SimNetwork`.  Use `SimNetwork.listen`, `open` or `bind` to get one."""
-
-    def __init__(self, network: SimNetwork, bound: bytes, *, dual: bool, listening: bool) -> None:
-        self.counters = Counters()
-        self.address = bound
-        self.dual = dual
-        self.listening = listening
-        """Tells the local address of what it receives, and hears of no closed ports."""
-        self.receive_errors = 0
-        """So many calls of `receive` from now on fail, each with an error of the socket."""
-        self.closed = False
-        self._network = network
-        self._inbox: list[_Arrival] = []
-        self._lent: list[bytearray] = []
-        self._unreachable: list[bytes] = []
-        self._writable_at = -math.inf
-        self._news = trio.Event()
-
-    def receive(self) -> Sequence[Received]:
-        """Return what has arrived, a batch at most; empty if nothing has."""
-        for octets in self._lent:
-            octets[:] = b"\xee" * len(octets)  # whoever kept a view shall see it
-        if self.receive_errors:
-            self.receive_errors -= 1
-            self.counters.errors += 1
-            return ()
-        batch: list[tuple[bytes, bytes, list[bytes]]] = []
-        now, count = trio.current_time(), 0
-        while self._inbox and self._inbox[0].at <= now and count < BATCH_MAX:
-            arrival = heapq.heappop(self._inbox)
-            if arrival.octets is None:
-                self._unreachable.append(arrival.peer)
-                continue
-            count += 1
-            if self._network.coalesces and batch and _continues(batch[-1], arrival):
-                batch[-1][2].append(arrival.octets)
-            else:
-                batch.append((arrival.peer, arrival.target, [arrival.octets]))
-        self.counters.datagrams_received += count
-        self._lent = [bytearray(b"".join(datagrams)) for _, _, datagrams in batch]
-        return [
-            Received(
-                memoryview(octets),
-                len(datagrams[0]) or 1,
-                self._shown(peer),
-                self._told(to),
-                word_of(octets) if len(datagrams) == 1 else -1,
-            )
-            for octets, (peer, to, datagrams) in zip(self._lent, batch, strict=True)
-        ]
-
-    def send(self, transmits: Sequence[Transmit]) -> Unsent | None:
-        """Send all, datagram by datagram."""
-        unsent = Unsent()
-        for index, transmit in enumerate(transmits):
-            for sent, buffers in enumerate(transmit.datagrams()):
-                reason = self._send_one(transmit, b"".join(buffers))
-                if reason == errno.EAGAIN:
-                    self._writable_at = trio.current_time() + self._network.blocked_seconds
-                    unsent.blocked = [transmit.rest(sent), *transmits[index + 1 :]]
-                    return unsent
-                if reason is not None:
-                    unsent.failed.append((transmit.peer, reason))
-                    break
-        return unsent if unsent.failed else None
-
-    def take_unreachable(self) -> Sequence[bytes]:
-        """Return the peers whose port was reported closed since the last call."""
-        peers, self._unreachable = self._unreachable, []
-        return [self._shown(peer) for peer in peers]
-
-    def dropped(self) -> int:
-        """Return how many datagrams were dropped because the receive buffer was full: none."""
-        return 0
-
-    async def wait_readable(self) -> None:
-        """Wait until something has arrived, or the next `receive` fails."""
-        await trio.lowlevel.checkpoint()
-        while not self.receive_errors:
-            if self.closed:
-                await trio.lowlevel.checkpoint()  # who is cancelled as well hears of that
-                raise trio.ClosedResourceError
-            at = self._inbox[0].at if self._inbox else math.inf
-            if at <= trio.current_time():
-                return
-            self._news = trio.Event()
-            with trio.move_on_at(at):
-                await self._news.wait()
-
-    async def wait_writable(self) -> None:
-        """Wait until the endpoint is not blocked."""
-        await trio.sleep_until(self._writable_at)
-
-    def close(self) -> None:
-        """Close the endpoint; whoever waits for it gets `trio.ClosedResourceError`."""
-        if not self.closed:
-            self.closed = True
-            self._news.set()
-            self._network.forget(self, self._inbox)
-
-    def arrive(self, arrival: _Arrival) -> None:
-        """Take what comes at a time that may lie ahead.  For the network."""
-        if arrival.octets is None and self.listening:
-            return
-        heapq.heappush(self._inbox, arrival)
-        self._news.set()
-
-    def _send_one(self, transmit: Transmit, octets: bytes) -> int | None:
-        family = address.family_of(self.address)
-        if self.closed or address.family_of(transmit.peer) != family:
-            self.counters.datagrams_lost += 1
-            return None
-        peer = address.unmapped(transmit.peer)
-        reason = self._network.carry(self._source(peer, transmit.source), peer, octets)
-        if reason in _REPORTED:
-            return reason
-        if reason is None:
-            self.counters.datagrams_sent += 1
-        else:
-            self.counters.datagrams_lost += 1
-        return None
-
-    def _source(self, peer: bytes, source: LocalAddress | None) -> bytes:
-        """Return where a datagram for this peer comes from."""
-        family, port = address.family_of(peer), address.port_of(self.address)
-        if any(address.host_octets(self.address)):
-            return self.address
-        if self.listening and source is not None and source.packed:
-            return socket_address(socket.inet_ntop(family, source.packed), port)
-        return socket_address(HOSTS[family], port)
-
-    def _shown(self, peer: bytes) -> bytes:
-        if self.dual and address.family_of(peer) == socket.AF_INET:
-            return socket_address(f"::ffff:{address.host_text(peer)}", address.port_of(peer))
-        return peer
-
-    def _told(self, target: bytes) -> LocalAddress | None:
-        return LocalAddress(address.host_octets(target), _INTERFACE) if self.listening else None
+Watcher = Callable[[Datagram], None]
+"""Told of each datagram when it is sent: a capture, a digest."""
 
 
 class SimNetwork:
     """Every endpoint, and every datagram in flight.
 
     Its attributes are knobs, to be turned at any time.  To have links that differ by source and
-    target, override `link_between`.
+    target, override `link_between`; kernels that differ by endpoint, `kernel_of`.
     """
 
     def __init__(self, seed: int = 0, link: Link | None = None, *, coalesces: bool = False) -> None:
-        self.capabilities = None
+        self.capabilities: Capabilities | None = None
         self.lowered: Callable[[str], None] = lambda _: None
         self.link = link or Link()
+        self.kernel = NO_FAULTS
         self.coalesces = coalesces
         """Datagrams of one peer and size that arrive together come as one `Received` (GRO)."""
         self.blocked_seconds = 0.01
         """How long an endpoint stays unwritable after EAGAIN."""
+        self.receive_buffer: ReceiveBuffer | None = None
+        """That of the endpoints which are opened from now on."""
         self.refuse_send: RefuseSend | None = None
         self.refuse_open: RefuseOpen | None = None
+        self.keeps_datagrams = True
+        """Keep every datagram in `datagrams`; long runs had better not."""
         self.datagrams: list[Datagram] = []
         """All that were sent, lost ones too, in order."""
+        self.watchers: list[Watcher] = []
+        self.fates: Counter[str] = Counter()
+        """What became of datagrams, counted: `sent` (taken by the kernel) and its `octets`; of those
+        `cut`, `lost`, `too large`, `queue full`, `doubled`, `late`, `flipped` (lost by the checksum),
+        `mutilated` (a flipped bit arrived), `port closed`, `buffer full`; and what was not sent, as
+        `EAGAIN` and so on; sockets not opened, `open EMFILE`; `train refused`, `receive error`, `stalled`."""
         self.endpoints: dict[bytes, SimEndpoint] = {}
-        """Those that are open, by the address that they are bound to."""
+        """Those that are open, by the addresses that they are reached at."""
+        self._cuts: list[Cut] = []
+        self._queues: Queues | None = None
         self._random = random.Random(seed)  # noqa: S311 - a simulation
         self._numbers = itertools.count()
 
@@ -229,114 +89,268 @@ class SimNetwork:
 
     def listen(self, host: str, port: int) -> SimEndpoint:
         """Open an endpoint for requests; an empty host means every address.  Raises OSError."""
-        bound = socket_address(host or "::", port or self._free_port(host or "::", None))
+        bound = socket_address(host or "::", port or self._free_port([host or "::"], None))
         return self._add(bound, dual=not host, listening=True)
 
     def open(
         self, family: int, local: LocalAddress | None, port_range: tuple[int, int] | None
     ) -> SimEndpoint:
         """Open an endpoint on a free port.  Raises OSError."""
-        reason = self.refuse_open(family, local) if self.refuse_open is not None else None
-        if reason is not None:
-            raise OSError(reason, os.strerror(reason))
+        self.refuse_to_open(family, local)
         packed = b"" if local is None else local.packed
         host = socket.inet_ntop(family, packed) if packed else _WILDCARDS[family]
-        return self.bind(host, self._free_port(host, port_range))
+        return self.bind(host, self._free_port([host], port_range))
 
     def mtu(self, local: LocalAddress | None) -> int:
         """Return the MTU in octets."""
         del local
         return self.link.mtu
 
+    def close(self) -> None:
+        """Do nothing: endpoints belong to who opened them.  As the system's network has it."""
+
     # What tests ask for beside it.
+
+    def host(self, *addresses: str) -> SimHost:
+        """Return the network as a machine with these addresses sees it."""
+        return SimHost(self, addresses)
 
     def bind(self, host: str, port: int) -> SimEndpoint:
         """Open an endpoint at a literal address: a peer that is played by hand.  Raises OSError."""
         return self._add(socket_address(host, port), dual=False, listening=False)
+
+    def cut(
+        self,
+        hosts: Iterable[str] | None = None,
+        others: Iterable[str] | None = None,
+        *,
+        seconds: float = math.inf,
+        one_way: bool = False,
+    ) -> Cut:
+        """Lose what hosts and others send each other from now on, for some time; None: all hosts.
+
+        One way: only what `hosts` send to `others`.  `Cut.heal` ends it.
+        """
+        cut = Cut(_packed(hosts), _packed(others), trio.current_time() + seconds, one_way)
+        self._cuts.append(cut)
+        return cut
+
+    def heal(self) -> None:
+        """End every partition, and let go of what is held back from now on."""
+        self._cuts.clear()
+        self._queues = None
+
+    def clog(self, source: str, target: str, seconds: float) -> None:
+        """Hold back what a host sends to another for some time; then it arrives all at once."""
+        way = (_packed_host(source), _packed_host(target))
+        self._queues = self._queues or Queues()
+        self._queues.clog(way, trio.current_time() + seconds)
 
     def link_between(self, source: bytes, target: bytes) -> Link:
         """Return the link from one socket address to another."""
         del source, target
         return self.link
 
+    def kernel_of(self, bound: bytes) -> KernelFaults:
+        """Return how the kernel of whoever has this socket address fails."""
+        del bound
+        return self.kernel
+
     # For the endpoints.
 
     def carry(self, source: bytes, target: bytes, octets: bytes) -> int | None:
         """Take a datagram on its way; return the errno if the kernel refuses it."""
-        now = trio.current_time()
-        datagram = Datagram(now, source, target, octets, ())
-        reason = self.refuse_send(datagram) if self.refuse_send is not None else None
+        now, draws = trio.current_time(), self._random
+        reason = self.kernel_of(source).sending(draws)
+        if reason is None and self.refuse_send is not None:
+            reason = self.refuse_send(Datagram(now, source, target, octets, ()))
         if reason is not None:
+            self.fates[errno.errorcode[reason]] += 1
             return reason
-        size = len(octets) + _HEADERS[address.family_of(target)]
-        delays = self.link_between(source, target).delays(self._random, size)
-        arrivals = tuple(now + delay for delay in delays)
-        self.datagrams.append(attrs.evolve(datagram, arrivals=arrivals))
+        fates, arrivals = self._arrivals(source, target, octets, now)
+        self.fates["sent"] += 1
+        self.fates["octets"] += len(octets)
         receiver = self._endpoint_at(target)
-        for at in arrivals:
-            arrival = _Arrival(at, next(self._numbers), source, target, octets)
+        for at, arriving in arrivals:
+            arrival = (at, next(self._numbers), source, target, arriving)
             if receiver is not None:
                 receiver.arrive(arrival)
             else:
+                fates += ("port closed",)
                 self._report_closed(arrival)
+        for fate in fates:
+            self.fates[fate] += 1
+        if self.keeps_datagrams or self.watchers:
+            times = tuple(at for at, _ in arrivals)
+            self._tell(Datagram(now, source, target, octets, times, fates))
         return None
 
-    def forget(self, endpoint: SimEndpoint, inbox: Sequence[_Arrival]) -> None:
+    def fails_to_receive(self, endpoint: SimEndpoint) -> bool:
+        """Say whether a socket reports an error now."""
+        probability = self.kernel_of(endpoint.address).receiving
+        fails = probability > 0 and self._random.random() < probability
+        self.fates["receive error"] += fails
+        return fails
+
+    def stall(self, endpoint: SimEndpoint) -> float:
+        """Return for how long the owner of a socket does not hear that something has arrived."""
+        kernel = self.kernel_of(endpoint.address)
+        if not kernel.stalls or self._random.random() >= kernel.stalls:
+            return 0.0
+        self.fates["stalled"] += 1
+        return self._random.uniform(0, kernel.stall_seconds)
+
+    def cut_train(self, endpoint: SimEndpoint) -> None:
+        """Refuse a train now and then, as a device does that cannot cut it.
+
+        The system's endpoints send its datagrams one by one at once, so nobody sees more of it than
+        what `lowered` is told.
+        """
+        probability = self.kernel_of(endpoint.address).trains
+        if probability and self._random.random() < probability:
+            self.fates["train refused"] += 1
+            self.lowered(
+                f"the simulated device of {address.host_text(endpoint.address)} has no GSO"
+            )
+
+    def overflowed(self) -> None:
+        """Count a datagram that found no place in a receive buffer."""
+        self.fates["buffer full"] += 1
+
+    def forget(self, endpoint: SimEndpoint, inbox: Sequence[Arrival]) -> None:
         """Drop an endpoint; the senders of what is still on its way to it learn that it is closed."""
-        del self.endpoints[endpoint.address]
+        for name in endpoint.homes.values() or (endpoint.address,):
+            del self.endpoints[name]
         for arrival in sorted(inbox):
-            if arrival.at > trio.current_time() and arrival.octets is not None:
+            if arrival[0] > trio.current_time() and arrival[4] is not None:
+                self.fates["port closed"] += 1
                 self._report_closed(arrival)
 
-    def _report_closed(self, arrival: _Arrival) -> None:
+    # For hosts.
+
+    def refuse_to_open(self, family: int, local: LocalAddress | None) -> None:
+        """Raise OSError if no socket can be opened now."""
+        reason = self.refuse_open(family, local) if self.refuse_open is not None else None
+        host = socket.inet_ntop(family, local.packed) if local and local.packed else HOSTS[family]
+        reason = reason or self.kernel_of(socket_address(host, 0)).opening(self._random)
+        if reason is not None:
+            self.fates[f"open {errno.errorcode[reason]}"] += 1
+            raise OSError(reason, os.strerror(reason))
+
+    def listen_at(self, addresses: Sequence[str], port: int) -> SimEndpoint:
+        """Open one endpoint for requests at every address of a host.  Raises OSError."""
+        port = port or self._free_port(addresses, None)
+        homes = {
+            address.family_of(home): home
+            for home in (socket_address(host, port) for host in addresses)
+        }
+        families = set(homes)
+        family = socket.AF_INET6 if socket.AF_INET6 in families else socket.AF_INET
+        bound = socket_address(_WILDCARDS[family], port)
+        endpoint = SimEndpoint(self, bound, dual=len(families) > 1, listening=True)
+        endpoint.homes = homes
+        return self._enter(endpoint, tuple(homes.values()))
+
+    def free_port(self, host: str, port_range: tuple[int, int] | None) -> int:
+        """Return a random free port of a host.  Raises OSError with EADDRINUSE if there is none."""
+        return self._free_port([host], port_range)
+
+    # A datagram's way.
+
+    def _arrivals(
+        self, source: bytes, target: bytes, octets: bytes, now: float
+    ) -> tuple[tuple[str, ...], list[tuple[float, bytes]]]:
+        """Return what befalls a datagram, and when each copy arrives, and as what."""
+        if self._cuts and self._is_cut(source, target, now):
+            return ("cut",), []
+        family = address.family_of(target)
+        link, size = self.link_between(source, target), len(octets) + _HEADERS[family]
+        delays = link.delays(self._random, size)
+        if not delays:
+            return ("too large" if size > link.mtu and not link.fragments else "lost",), []
+        fates: tuple[str, ...] = ("doubled",) if len(delays) > 1 else ()
+        waits = 0.0
+        if self._queues is not None or link.octets_per_second != math.inf:
+            self._queues = self._queues or Queues()
+            way = address.host_octets(source), address.host_octets(target)
+            wait = self._queues.wait(way, link, size * len(delays), now)
+            if wait is None:
+                return ("queue full",), []
+            waits = wait
+        arrivals = []
+        for delay in delays:
+            if delay > link.delay_seconds:
+                fates += ("late",)
+            arriving = link.damaged(self._random, octets) if link.corruption else octets
+            if arriving is not octets:
+                found = link.checksums or family == socket.AF_INET6
+                fates += ("flipped" if found else "mutilated",)
+                if found:
+                    continue
+            arrivals.append((now + waits + delay, arriving))
+        return fates, arrivals
+
+    def _is_cut(self, source: bytes, target: bytes, now: float) -> bool:
+        self._cuts = [cut for cut in self._cuts if now < cut.until]
+        hosts = address.host_octets(source), address.host_octets(target)
+        return any(cut.severs(*hosts, now) for cut in self._cuts)
+
+    def _tell(self, datagram: Datagram) -> None:
+        if self.keeps_datagrams:
+            self.datagrams.append(datagram)
+        for watcher in self.watchers:
+            watcher(datagram)
+
+    def _report_closed(self, arrival: Arrival) -> None:
         """Send the ICMP message "port unreachable" to who sent to a closed port."""
-        sender = self._endpoint_at(arrival.peer)
-        if sender is not None:
-            link = self.link_between(arrival.target, arrival.peer)
-            at, number = arrival.at + link.delay_seconds, next(self._numbers)
-            sender.arrive(_Arrival(at, number, arrival.target, arrival.peer, None))
+        at, _, peer, target, _ = arrival
+        sender = self._endpoint_at(peer)
+        if sender is not None and not (self._cuts and self._is_cut(target, peer, at)):
+            at += self.link_between(target, peer).delay_seconds
+            sender.arrive((at, next(self._numbers), target, peer, None))
 
     def _endpoint_at(self, target: bytes) -> SimEndpoint | None:
         """Return who receives what is sent to an address: rather an endpoint of this very host."""
-        family, port = address.family_of(target), address.port_of(target)
         endpoint = self.endpoints.get(target)
         if endpoint is None:
-            endpoint = self.endpoints.get(socket_address(_WILDCARDS[family], port))
-        if endpoint is None and family == socket.AF_INET:
-            endpoint = self.endpoints.get(socket_address("::", port))
-            return endpoint if endpoint is not None and endpoint.dual else None
+            for wildcard in _wildcards(address.family_of(target), address.port_of(target)):
+                endpoint = self.endpoints.get(wildcard)
+                if endpoint is not None and (wildcard[:2] == target[:2] or endpoint.dual):
+                    return endpoint
+            return None
         return endpoint
 
-    def _free_port(self, host: str, port_range: tuple[int, int] | None) -> int:
-        """Return a random free port.  Raises OSError with EADDRINUSE if there is none."""
+    def _free_port(self, hosts: Sequence[str], port_range: tuple[int, int] | None) -> int:
         first, last = port_range or _EPHEMERAL
         count = last - first + 1
         start = self._random.randrange(count)
         for step in range(count):
             port = first + (start + step) % count
-            if socket_address(host, port) not in self.endpoints:
+            if not any(socket_address(host, port) in self.endpoints for host in hosts):
                 return port
         raise OSError(errno.EADDRINUSE, f"no free port in {first}:{last}")
 
     def _add(self, bound: bytes, *, dual: bool, listening: bool) -> SimEndpoint:
-        if bound in self.endpoints:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         endpoint = SimEndpoint(self, bound, dual=dual, listening=listening)
-        self.endpoints[bound] = endpoint
+        return self._enter(endpoint, (bound,))
+
+    def _enter(self, endpoint: SimEndpoint, names: Sequence[bytes]) -> SimEndpoint:
+        if any(name in self.endpoints for name in names):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        endpoint.receive_buffer = self.receive_buffer
+        self.endpoints.update(dict.fromkeys(names, endpoint))
         return endpoint
 
 
-def socket_address(host: str, port: int) -> bytes:
-    """Return the octets of a literal address and a port.  Raises ValueError."""
-    return address.pack((host, port, 0, 0) if ":" in host else (host, port))
+def _wildcards(family: int, port: int) -> Iterator[bytes]:
+    yield socket_address(_WILDCARDS[family], port)
+    if family == socket.AF_INET:
+        yield socket_address("::", port)
 
 
-def _continues(last: tuple[bytes, bytes, list[bytes]], arrival: _Arrival) -> bool:
-    """Say whether the kernel would join a datagram to those before it."""
-    peer, target, datagrams = last
-    stride = len(datagrams[0])
-    return (
-        (peer, target) == (arrival.peer, arrival.target)
-        and all(len(datagram) == stride for datagram in datagrams)
-        and 0 < len(arrival.octets or b"") <= stride
-    )
+def _packed(hosts: Iterable[str] | None) -> frozenset[bytes] | None:
+    return None if hosts is None else frozenset(map(_packed_host, hosts))
+
+
+def _packed_host(host: str) -> bytes:
+    return address.host_octets(socket_address(host, 0))

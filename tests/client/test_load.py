@@ -18,6 +18,7 @@ from snowowl.client.load_options import LoadOptions
 from snowowl.client.load_report import Report
 from snowowl.client.options import ClientOptions
 from snowowl.client.url import Target, parse_url
+from snowowl.testing.determinism import inline
 from snowowl.testing.link import Link
 from snowowl.wire.codec import decode_request, encode_ack, opcode_of
 from snowowl.wire.constants import Opcode
@@ -33,7 +34,6 @@ from tests.client.fake import (
     refuser,
     silent,
 )
-from tests.server.conftest import run_at_once
 from tests.server.world import SERVER, World
 
 PLAIN = ClientOptions.none()
@@ -41,7 +41,7 @@ PLAIN = ClientOptions.none()
 
 @pytest.fixture(autouse=True)
 def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trio.to_thread, "run_sync", run_at_once)
+    monkeypatch.setattr(trio.to_thread, "run_sync", inline())
 
 
 async def loaded(network: FakeNetwork, options: LoadOptions, url: str = URL) -> Report:

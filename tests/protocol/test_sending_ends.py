@@ -48,6 +48,18 @@ def test_a_client_that_closes_its_port_at_the_end_has_the_file() -> None:
     lock_step(6000).happens(event).does_nothing().ends(OutcomeKind.UNREACHABLE).done()
 
 
+@pytest.mark.rule("R14")
+def test_what_is_sent_again_of_the_last_window_was_all_sent_before() -> None:
+    """A client that has closed its port hears only the first of the blocks that are sent again."""
+    transfer = sending_window(31, 4)
+    while transfer.window.next > transfer.window.total:
+        transfer.handle(TimerExpired(transfer.deadline))
+    assert transfer.window.next <= transfer.window.total
+    transfer.handle(PeerUnreachable(9.0))
+    assert transfer.outcome is not None
+    assert transfer.outcome.kind is OutcomeKind.UNCONFIRMED
+
+
 def test_a_client_that_falls_silent_before_the_end_has_not() -> None:
     transfer = sending_window(39, 4)
     while not transfer.finished:

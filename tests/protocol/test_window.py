@@ -33,6 +33,9 @@ def test_a_window_is_as_long_as_was_agreed_and_ends_with_the_file() -> None:
     assert window.take(4) == (5, 2)
     assert window.all_sent
     assert window.room == 0
+    window.rewind()
+    window.take(1)
+    assert window.all_sent  # it was, before going back
 
 
 def test_a_window_can_be_taken_in_bursts() -> None:

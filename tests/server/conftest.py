@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple, Unpack
 
 import pytest
-import trio
-import trio._core._run as trio_run
 from trio.testing import MockClock
 
+from snowowl.testing.determinism import scheduler_seeded, threads_inline
 from tests.server.world import World
-
-_Result = TypeVar("_Result")
-_Arguments = TypeVarTuple("_Arguments")
-
-
-async def run_at_once(
-    function: Callable[[Unpack[_Arguments]], _Result],
-    *arguments: *_Arguments,
-    abandon_on_cancel: bool = False,
-    limiter: trio.CapacityLimiter | None = None,
-) -> _Result:
-    """Do what `trio.to_thread.run_sync` does, without a thread."""
-    del abandon_on_cancel, limiter
-    await trio.lowlevel.checkpoint()
-    return function(*arguments)
 
 
 @pytest.fixture(autouse=True)
-def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_threads() -> Iterator[None]:
     """Run what goes to a thread at once: a clock that jumps does not wait for threads."""
-    monkeypatch.setattr(trio.to_thread, "run_sync", run_at_once)
-    trio_run._r.seed(1)  # the order of tasks, for runs that can be repeated
+    with threads_inline(), scheduler_seeded(1):
+        yield
 
 
 @pytest.fixture(autouse=True)

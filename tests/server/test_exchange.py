@@ -387,7 +387,6 @@ async def test_other_tasks_get_their_turn_in_a_flood(
 
         monkeypatch.setattr(endpoint, "receive", receive)
         endpoint.receive_errors = 1
-        endpoint._news.set()
         for _ in range(20):
             await trio.lowlevel.checkpoint()
             turns += left > 0

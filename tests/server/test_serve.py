@@ -6,13 +6,10 @@ import errno
 import random
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import get_args
 
-import attrs
 import pytest
 import trio
-import trio._core._run as trio_run
 from trio.testing import MockClock
 
 from snowowl import ClientOptions, ListenError, RootError, serve
@@ -80,34 +77,6 @@ async def test_every_file_arrives_whole_over_a_bad_link(
     assert outcomes.count(OutcomeKind.COMPLETED) >= 2 * len(SIZES) * len(OPTIONS) - 4
     for event in world.told(TransferFinished):
         assert event.outcome.kind in HARMLESS, event
-
-
-async def test_the_same_seed_gives_the_same_datagrams(tmp_path: Path, clock: MockClock) -> None:
-    traces = []
-    for number in range(2):
-        trio_run._r.seed(0)
-        start = trio.current_time()
-        path = tmp_path / str(number)
-        path.mkdir()
-        world = World(path)
-        # Delays that add up to no constant of the core: the second run begins later, and the sums of
-        # what is not exact in binary would fall on either side of it.
-        link = attrs.evolve(BAD, delay_seconds=0.00531, late_seconds=0.01127)
-        world.network = SimNetwork(7, link)
-        world.file("file", bytes(30_000))
-        async with world.serving(), trio.open_nursery() as clients:
-            for _ in range(5):
-                clients.start_soon(world.get, "file")
-                # Not at once: of timers for the same instant Trio takes any one first.
-                await trio.sleep(0.00037)
-        traces.append(
-            [
-                (round(datagram.sent_at - start, 6), datagram.source, datagram.octets)
-                for datagram in world.network.datagrams
-            ]
-        )
-        world.check()
-    assert traces[0] == traces[1]
 
 
 async def test_ipv6_and_ipv4_are_served_from_the_address_that_was_asked(
