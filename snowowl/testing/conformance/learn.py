@@ -10,7 +10,11 @@ import trio
 from snowowl.testing.conformance.client import Client
 from snowowl.testing.conformance.packets import Answer, ack, wrq
 from snowowl.testing.conformance.stage import Stage
-from snowowl.testing.conformance.verdicts import CannotRunError, Deviation
+from snowowl.testing.conformance.verdicts import (
+    CannotRunError,
+    Deviation,
+    NobodyListensError,
+)
 
 SIZE_MAX = 4 << 20
 """Octets of the largest file that is read again and again: some sixty times, in blocks of 512."""
@@ -76,7 +80,7 @@ async def _first_answer(stage: Stage, client: Client) -> Answer:
             answer = await client.ask(stage.rrq())
         except Deviation as silence:
             if client.closed:
-                raise CannotRunError(
+                raise NobodyListensError(
                     "nothing listens at that port (ICMP: port unreachable)"
                 ) from None
             if "another address" in silence.said:

@@ -85,3 +85,7 @@ class Inapplicable(Judged):
 
 class CannotRunError(Exception):
     """No case can run; the message says why, and what to do."""
+
+
+class NobodyListensError(CannotRunError):
+    """The port is closed; another address of the host may have one that is open."""
