@@ -30,11 +30,12 @@ def show_report(console: Console, url: str, report: Report, *, verbose: bool) ->
     """Print a report, chapter by chapter."""
     from rich.text import Text
 
+    id_width = max((len(case.id) for case in report.cases), default=0)
     console.print(Text(f"{url}: {_profile(report.profile)}"), soft_wrap=False)
     for title, results in groupby(report.ordered, key=lambda result: result.case.chapter):
         console.print()
         console.print(Text(title, style="bold"))
-        console.print(_table(list(results), verbose=verbose))
+        console.print(_table(list(results), id_width, verbose=verbose))
     console.print()
     for line in summary(report):
         console.print(Text(line))
@@ -94,12 +95,12 @@ def _grid() -> Table:
     return Table.grid(padding=(0, 2, 0, 0), expand=True)
 
 
-def _table(results: list[Result], *, verbose: bool) -> Table:
+def _table(results: list[Result], id_width: int, *, verbose: bool) -> Table:
     from rich.text import Text
 
     table = _grid()
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=max(map(len, _STYLES)))
+    table.add_column(no_wrap=True, min_width=id_width)
     table.add_column(ratio=1)
     for result in results:
         name = result.verdict.value if result.ran else "-"

@@ -14,7 +14,9 @@ async def test_every_case(world: World, clock: MockClock, tid: Tid) -> None:
     world.file("file", b"".join(b"%07d\n" % number for number in range(2560)))
     async with world.serving(world.config(tid, overwrite=True)):
         report = await run_suite(
-            world.network, Target(address=LISTENING, read=b"file", write=b"up-{}"), choose(all_cases())
+            world.network,
+            Target(address=LISTENING, read=b"file", write=b"up-{}"),
+            choose(all_cases()),
         )
     for result in report.ordered:
         if result.verdict is not Verdict.OK or result.said:

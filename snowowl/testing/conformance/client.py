@@ -67,7 +67,7 @@ class Client:
         self.over = True
         """There is no transfer that would have to be ended."""
         self.closed = False
-        """A port that was sent to was reported closed."""
+        """The port that packets go to was reported closed."""
         self.came: list[Answer] = []
         """All that came."""
 
@@ -82,13 +82,17 @@ class Client:
         await self.probe.send(octets, target)
 
     async def hear(self, seconds: float) -> Answer | None:
-        """Return the next datagram, None if none comes in that time or a port is reported closed."""
-        heard = await self.probe.receive(seconds)
-        if heard is None:
-            for closed in self.probe.take_closed_ports():
-                self.closed = True
-                self._stage.note(f"port {port_of(closed)} was reported closed")
-            return None
+        """Return the next datagram, None if none comes in that time or the TID's port is closed."""
+        deadline = trio.current_time() + seconds
+        heard = await self.probe.receive_until(deadline)
+        while heard is None:
+            closed = self.probe.take_closed_ports()
+            for port in dict.fromkeys(map(port_of, closed)):
+                self._stage.note(f"port {port} was reported closed")
+            self.closed = self.closed or self.tid in closed
+            if not closed or self.closed or trio.current_time() >= deadline:
+                return None
+            heard = await self.probe.receive_until(deadline)
         answer = Answer(heard.octets, heard.source, heard.at)
         ports = (self.probe.port, heard.port)
         self._stage.evidence.add(heard.at, "came", ports, heard.octets)
@@ -102,13 +106,12 @@ class Client:
         seconds = self._stage.patience if seconds is None else seconds
         answer = await self.hear(seconds)
         if answer is None:
-            reason = "the port is closed" if self.closed else f"none within {seconds:g} s"
-            raise Deviation(f"expected an answer, but {reason}")
+            raise Deviation(f"expected an answer, but {self._silence(seconds)}")
         return answer
 
     async def ask(self, request: bytes) -> Answer:
         """Send a request to the listening port; the first to answer it has the transfer."""
-        self.tid = self._stage.target.address
+        self.tid, self.closed = self._stage.target.address, False
         await self.send(request)
         answer = await self.answer()
         self.tid = answer.source
@@ -141,7 +144,7 @@ class Client:
             left = max(deadline - trio.current_time(), 0)
             answer = await self.hear(left)
             if answer is None:
-                raise Deviation(f"expected DATA {block % NUMBERS}, but none within {seconds:g} s")
+                raise Deviation(f"expected DATA {block % NUMBERS}, but {self._silence(seconds)}")
             if answer.is_data(block):
                 return answer
             self.fail_on_error(answer)
@@ -156,12 +159,15 @@ class Client:
         while True:
             answer = await self.hear(max(deadline - trio.current_time(), 0))
             if answer is None:
-                raise Deviation(f"expected ACK {block % NUMBERS}, but none within {seconds:g} s")
+                raise Deviation(f"expected ACK {block % NUMBERS}, but {self._silence(seconds)}")
             if answer.is_ack(block):
                 return answer
             self.fail_on_error(answer)
             if not (answer.is_ack() or answer.is_oack):
                 raise Deviation(f"expected ACK {block % NUMBERS}, but {answer} came")
+
+    def _silence(self, seconds: float) -> str:
+        return "the port is closed" if self.closed else f"none within {seconds:g} s"
 
     def fail_on_error(self, answer: Answer) -> None:
         """Raise Deviation if an answer is an ERROR, which ends the transfer."""

@@ -159,7 +159,7 @@ async def _same(stage: Stage, name: bytes, *, told: bool) -> str | None:
 
 
 @case(
-    "practice-unaligned-ack",
+    "practice-padded-ack",
     "iPXE, EDK2",
     Level.PRACTICE,
     "Octets after an ACK, as padding of short Ethernet frames leaves them, do not matter.",
@@ -218,7 +218,7 @@ async def _error_5_survives(stage: Stage) -> str | None:
 
 
 @case(
-    "practice-oack-answered-by-silence",
+    "practice-silent-clients",
     "reflection attacks, clients that were switched off",
     Level.PRACTICE,
     "A server goes on serving others while OACKs of clients that are gone wait for their ACKs.",

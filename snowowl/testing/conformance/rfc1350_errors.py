@@ -139,7 +139,8 @@ async def _short_error_ends(stage: Stage) -> str | None:
     "1350-7-error-not-answered",
     "RFC 1350 section 7",
     Level.MUST,
-    "An ERROR that comes to the listening port is not answered: two servers would never stop.",
+    "An ERROR that comes to the listening port is not answered: two servers would never stop"
+    " (CVE-2024-2169).",
 )
 async def _error_not_answered(stage: Stage) -> str | None:
     async with stage.client() as client:

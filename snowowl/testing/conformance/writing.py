@@ -183,7 +183,10 @@ async def _write_ahead(stage: Stage) -> str | None:
             if came.is_error():
                 client.over = True
                 raise Deviation(f"ended the transfer: {came}", Verdict.NON_STRICT)
-        await client.write_window(blocks, 0, 1)
+        try:
+            await client.write_window(blocks, 0, 1)
+        except Deviation as broken:
+            raise Deviation(f"does not go on after it: {broken}", Verdict.NON_STRICT) from broken
         for block in range(2, 6):
             await client.write_window(blocks, block - 1, block)
         client.over = True
