@@ -142,7 +142,10 @@ async def _undisturbed(stage: Stage, *strays: bytes) -> None:
         for octets in strays:
             await stray.send(octets, client.tid)
         await stray.hear(stage.moment)
-        stray.over = True
+        for came in await client.hear_all(stage.moment):
+            if not came.is_data(2):  # that may be the timer's
+                client.fail_on_error(came)
+                raise Deviation(f"{came} came, which only the peer's own ACK may cause")
         compare(first + await client.read_from(answer, 2, Agreed()), stage.content, "the file")
 
 

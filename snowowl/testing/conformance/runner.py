@@ -20,7 +20,13 @@ from snowowl.testing.conformance.case import WRITE, Case
 from snowowl.testing.conformance.learn import answers, learn
 from snowowl.testing.conformance.report import Report, Result, milder
 from snowowl.testing.conformance.stage import Stage, Target
-from snowowl.testing.conformance.verdicts import DEVIATION, CannotRunError, Judged, Verdict
+from snowowl.testing.conformance.verdicts import (
+    DEVIATION,
+    CannotRunError,
+    Inapplicable,
+    Judged,
+    Verdict,
+)
 
 PATIENCE_SECONDS: Final = 7.0
 """atftpd and tftpy wait five seconds until they send again; no server known waits longer."""
@@ -217,6 +223,7 @@ class Runner:
             if scope.cancelled_caught:
                 verdict, said = DEVIATION[case.level], f"did not come to an end within {limit:g} s"
         except Judged as judged:
+            ran = ran and not isinstance(judged, Inapplicable)
             verdict = judged.verdict or DEVIATION[case.level]
             said = judged.said
         except OSError as failure:  # of a socket on this side
