@@ -23,7 +23,7 @@ def fault(*cases: str) -> Callable[[type[Naive]], type[Naive]]:
     return add
 
 
-class Died(Exception):
+class DiedError(Exception):
     """What ends a server."""
 
 
@@ -455,7 +455,7 @@ def _fatal(name: str, case: str, is_fatal: Callable[[bytes], bool]) -> None:
     class Mortal(Naive):
         def requested(self, nursery: trio.Nursery, octets: bytes, peer: bytes) -> bytes | None:
             if is_fatal(octets):
-                raise Died(case)
+                raise DiedError(case)
             return super().requested(nursery, octets, peer)
 
     Mortal.__name__ = name

@@ -2,7 +2,8 @@
 
     python -m tests.conformance.peers [--only NAME] [--long] [--out FILE]
 
-Best as root, as tftpd-hpa and dnsmasq want it.  A server that a case ends is started again, and the
+Best as root, as tftpd-hpa and dnsmasq want it.  All servers are tried at the same time: most of it is
+waiting for their timers.  A server that a case ends is started again, and the
 cases after it are run on the new one: so each has a whole column.  What the table means is said in
 `notes.md`, by hand: it stands at the top of what is written.
 """
@@ -11,12 +12,13 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import signal
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
@@ -51,8 +53,9 @@ LOCK: Final = Path(tempfile.gettempdir()) / "dnsmasq.lock"
 
 TIDS: Final = ("shared", "own", "listen")
 
-TEXT: Final = "text"
-LONG: Final = "long"
+TEXT: Final = "boot/text"
+LONG: Final = "boot/long"
+"""In a folder, as files that boot are: it is also a way out for servers that look at names only."""
 
 _MARKS: Final = {
     Verdict.OK: "ok",
@@ -99,13 +102,13 @@ def free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-@contextmanager
-def running(server: Server, workspace: Workspace) -> Iterator[bytes]:
+@asynccontextmanager
+async def running(server: Server, workspace: Workspace) -> AsyncIterator[bytes]:
     """Run a server; give its address when it answers."""
     port = server.fixed_port or free_port(server.host)
     with LOCK.open("a") as lock:
         if server.fixed_port is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            await trio.to_thread.run_sync(fcntl.flock, lock, fcntl.LOCK_EX)
         started = processes.start(
             server.command(port, server.uploads),
             server.folder,
@@ -113,7 +116,7 @@ def running(server: Server, workspace: Workspace) -> Iterator[bytes]:
             environment=server.environment,
         )
         try:
-            _await_answer((server.host, port), started)
+            await trio.to_thread.run_sync(_await_answer, (server.host, port), started)
             yield socket_address(server.host, port)
         finally:
             started.stop()
@@ -136,7 +139,7 @@ def _await_answer(address: tuple[str, int], started: processes.Running) -> None:
     raise UnusableError(f"it does not answer: {started.last_words()}")
 
 
-def try_server(
+async def try_server(
     server: Server, workspace: Workspace, cases: Sequence[Case], settings: Settings
 ) -> Column:
     """Run all cases, starting the server again each time that one ended it."""
@@ -149,17 +152,41 @@ def try_server(
         # Long cases need a long file, the others are quicker with a short one.
         part = [case for case in left if case.long == left[0].long]
         name = LONG if part[0].long else TEXT
-        with running(server, workspace) as address, closing(SystemNetwork()) as network:
-            target = Target(
-                address=address,
-                read=name.encode(),
-                write=b"up-{}" if server.uploads else None,
-            )
-            report = trio.run(run_suite, network, target, part, settings)
+        async with running(server, workspace) as address:
+            write = f"up-{server.name.replace(' ', '-')}-{{}}".encode() if server.uploads else None
+            target = Target(address=address, read=name.encode(), write=write)
+            with closing(SystemNetwork()) as network:
+                report = await run_suite(network, target, part, settings)
         results |= {result.case.id: result for result in report.ordered if _counts(result)}
         ended_by += _killers(report, results)
-        print(f"  {len(results)} of {len(cases)} cases", file=sys.stderr, flush=True)
+        say(f"{server.name}: {len(results)} of {len(cases)} cases")
     return Column(server.name, server.version, results, ended_by)
+
+
+async def try_all(
+    field: dict[str, Server | str], workspace: Workspace, cases: Sequence[Case]
+) -> list[Column]:
+    """Try each server; return their columns in the order of the field."""
+    columns: dict[str, Column] = {}
+
+    async def try_one(name: str, server: Server | str) -> None:
+        if isinstance(server, str):
+            columns[name] = Column(name, "", {}, [], server)
+            return
+        try:
+            columns[name] = await try_server(server, workspace, cases, Settings())
+        except (UnusableError, CannotRunError) as error:
+            columns[name] = Column(name, server.version, {}, [], str(error))
+
+    async with trio.open_nursery() as nursery:
+        for name, server in field.items():
+            nursery.start_soon(try_one, name, server)
+    return [columns[name] for name in field]
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _counts(result: Result) -> bool:
@@ -261,24 +288,20 @@ def main() -> int:
     chosen = parser.parse_args()
     workspace = Workspace(chosen.work)
     cases = choose(all_cases(), only=chosen.case, long=chosen.long)
-    columns: list[Column] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are to be ended, too
     try:
         workspace.prepare()
+        (workspace.root / TEXT).parent.mkdir(exist_ok=True)
         (workspace.root / TEXT).write_bytes(text_of(1500))
         (workspace.root / LONG).write_bytes(text_of(60_000))
-        for name, server in servers(workspace):
-            if chosen.only and not any(name.startswith(only) for only in chosen.only):
-                continue
-            print(name, file=sys.stderr, flush=True)
-            if isinstance(server, str):
-                columns.append(Column(name, "", {}, [], server))
-                continue
-            try:
-                columns.append(try_server(server, workspace, cases, Settings()))
-            except (UnusableError, CannotRunError) as error:
-                columns.append(Column(name, server.version, {}, [], str(error)))
+        field = {
+            name: server
+            for name, server in servers(workspace)
+            if not chosen.only or any(name.startswith(only) for only in chosen.only)
+        }
+        columns = trio.run(try_all, field, workspace, cases)
     except UnusableError as error:
-        print(f"peers: {error}", file=sys.stderr)
+        say(f"peers: {error}")
         return 1
     finally:
         for left in workspace.root.glob("up-*"):
@@ -287,7 +310,7 @@ def main() -> int:
         chosen.evidence.write_text("\n".join(_evidence(columns)), encoding="utf-8")
     text = markdown(columns, cases)
     if str(chosen.out) == "-":
-        print(text)
+        sys.stdout.write(text)
     else:
         (chosen.out or RESULTS).write_text(text, encoding="utf-8")
     return 0

@@ -19,7 +19,7 @@ from snowowl.testing.conformance import (
 )
 from snowowl.testing.link import Link
 from snowowl.testing.simnetwork import SimNetwork
-from tests.conformance.faulty import FAULTS, Died, NoEmptyLastBlock
+from tests.conformance.faulty import FAULTS, DiedError, NoEmptyLastBlock
 from tests.conformance.naive import Naive
 from tests.server.world import LISTENING
 
@@ -42,7 +42,7 @@ async def judge(
     async def serve(task_status: trio.TaskStatus[None]) -> None:
         try:
             await server(network, {b"file": content}).run(task_status)
-        except* Died:
+        except* DiedError:
             pass
 
     async with trio.open_nursery() as nursery:

@@ -101,6 +101,14 @@ class Client:
         self.came.append(answer)
         return answer
 
+    async def hear_peer(self, seconds: float) -> Answer | None:
+        """Return the next datagram from the transfer's TID: what others send is not of it."""
+        deadline = trio.current_time() + seconds
+        while True:
+            answer = await self.hear(max(deadline - trio.current_time(), 0))
+            if answer is None or answer.source == self.tid:
+                return answer
+
     async def answer(self, seconds: float | None = None) -> Answer:
         """Return the next datagram.  Raises Deviation if none comes."""
         seconds = self._stage.patience if seconds is None else seconds
@@ -141,8 +149,7 @@ class Client:
         seconds = self._stage.patience if seconds is None else seconds
         deadline = trio.current_time() + seconds
         while True:
-            left = max(deadline - trio.current_time(), 0)
-            answer = await self.hear(left)
+            answer = await self.hear_peer(max(deadline - trio.current_time(), 0))
             if answer is None:
                 raise Deviation(f"expected DATA {block % NUMBERS}, but {self._silence(seconds)}")
             if answer.is_data(block):
@@ -157,7 +164,7 @@ class Client:
         seconds = self._stage.patience if seconds is None else seconds
         deadline = trio.current_time() + seconds
         while True:
-            answer = await self.hear(max(deadline - trio.current_time(), 0))
+            answer = await self.hear_peer(max(deadline - trio.current_time(), 0))
             if answer is None:
                 raise Deviation(f"expected ACK {block % NUMBERS}, but {self._silence(seconds)}")
             if answer.is_ack(block):
@@ -221,7 +228,7 @@ class Client:
             elif not heard.is_data() and not heard.is_oack:
                 self.fail_on_error(heard)
                 raise Deviation(f"expected DATA {block % NUMBERS}, but {heard} came")
-            heard = await self.hear(self._stage.patience)
+            heard = await self.hear_peer(self._stage.patience)
 
     async def write(self, request: bytes, content: bytes) -> Answer:
         """Write a file; return the answer to the request.  Raises Deviation if it is refused."""
@@ -254,7 +261,7 @@ class Client:
         """Return how many blocks are acknowledged when the window is, or when nothing comes any more."""
         moved = base
         while moved < last:
-            answer = await self.hear(self._stage.patience)
+            answer = await self.hear_peer(self._stage.patience)
             if answer is None:
                 break
             self.fail_on_error(answer)

@@ -53,9 +53,11 @@ def _shown(name: bytes) -> str:
 def _name_case(case_id: str, text: str, *patterns: bytes) -> Play:
     @case(case_id, "RFC 1123 section 4.2.3.4", Level.SAFETY, text)
     async def play(stage: Stage) -> str | None:
-        folder = stage.target.read
+        folder = stage.target.read.rpartition(b"/")[0] or b"boot"
         names = [
-            pattern.replace(b"{outside}", outside).replace(b"{file}", folder)
+            pattern.replace(b"{outside}", outside)
+            .replace(b"{file}", stage.target.read)
+            .replace(b"{folder}", folder)
             for pattern in patterns
             for outside in OUTSIDE
         ]
@@ -77,6 +79,9 @@ _name_case(
     b"a/../" + UP + b"{outside}",
     b"a/" + UP + b"{outside}",
     b"./a/./" + UP + b"{outside}",
+    # Where the kernel follows the name, only a folder that exists leads on.
+    b"{folder}/" + UP + b"{outside}",
+    b"pxelinux.cfg/" + UP + b"{outside}",
     b"{file}/" + UP + b"{outside}",
 )
 _name_case(
