@@ -253,8 +253,9 @@ async def _run_shown(
 ) -> Report:
     import trio
 
-    from snowowl.testing.conformance import Runner
+    from snowowl.testing.conformance import CannotRunError, Runner
 
+    failure: CannotRunError | None = None
     done = 0
     running: dict[str, None] = {}
 
@@ -283,9 +284,14 @@ async def _run_shown(
             nursery.start_soon(break_off, signals)
             if not quiet and _is_terminal():
                 nursery.start_soon(show)
-            report = await runner.run()
+            try:
+                await runner.run()
+            except CannotRunError as error:  # not through the nursery, which would wrap it
+                failure = error
             nursery.cancel_scope.cancel()
-    return report
+    if failure is not None:
+        raise failure
+    return runner.report
 
 
 def _is_terminal() -> bool:

@@ -21,6 +21,9 @@ _STYLES = {"OK": "green", "NON-STRICT": "yellow", "INFORMATIONAL": "cyan", "FAIL
 EVIDENCE_LINES = 12
 """Of a finding, if not all are asked for."""
 
+COLUMNS_MIN = 50
+"""Columns beside those of the ids that a table needs: of verdict and sentence."""
+
 WIDTH_MIN = 40
 WIDTH_MAX = 140
 """Columns: wider lines are hard to follow from the verdict to the sentence."""
@@ -35,7 +38,10 @@ def show_report(console: Console, url: str, report: Report, *, verbose: bool) ->
     for title, results in groupby(report.ordered, key=lambda result: result.case.chapter):
         console.print()
         console.print(Text(title, style="bold"))
-        console.print(_table(list(results), id_width, verbose=verbose))
+        if console.width < COLUMNS_MIN + id_width:
+            console.print(_list(list(results), verbose=verbose))
+        else:
+            console.print(_table(list(results), id_width, verbose=verbose))
     console.print()
     for line in summary(report):
         console.print(Text(line))
@@ -107,6 +113,21 @@ def _table(results: list[Result], id_width: int, *, verbose: bool) -> Table:
         style = _STYLES[name] if result.ran else "dim"
         table.add_row(Text(name, style=style), Text(result.case.id), _cell(result, verbose=verbose))
     return table
+
+
+def _list(results: list[Result], *, verbose: bool) -> RenderableType:
+    """Return for narrow terminals what `_table` has in columns, one below the other."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for result in results:
+        name = result.verdict.value if result.ran else "-"
+        style = _STYLES[name] if result.ran else "dim"
+        parts.append(Text.assemble((name, style), " ", result.case.id))
+        parts.append(Padding(_cell(result, verbose=verbose), (0, 0, 0, 2)))
+    return Group(*parts)
 
 
 def _cell(result: Result, *, verbose: bool) -> RenderableType:

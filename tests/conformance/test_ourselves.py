@@ -82,11 +82,13 @@ async def test_an_empty_file_and_no_writing_leave_something_to_run(
     world.file("empty", b"")
     async with world.serving():
         report = await run_suite(
-            world.network, Target(address=LISTENING, read=b"empty"), choose(all_cases())
+            world.network,
+            Target(address=LISTENING, read=b"empty"),
+            choose(all_cases(), skip=["robust-*", "security-*"]),
         )
     assert report.passed(strict=True), [(r.case.id, r.said) for r in report.findings(strict=True)]
     assert report.not_run
-    assert report.count(Verdict.OK) > 80
+    assert report.count(Verdict.OK) > 50
 
 
 async def test_a_server_that_grants_nothing_is_judged_by_the_rest(
@@ -98,7 +100,9 @@ async def test_a_server_that_grants_nothing_is_judged_by_the_rest(
     )
     async with world.serving(world.config(protocol=protocol)):
         report = await run_suite(
-            world.network, Target(address=LISTENING, read=b"file"), choose(all_cases())
+            world.network,
+            Target(address=LISTENING, read=b"file"),
+            choose(all_cases(), only=["234*", "7440-*", "practice-*"]),
         )
     assert [result.case.id for result in report.findings(strict=True)] == ["2349-tsize-told"]
     assert not report.profile.granted
