@@ -1,23 +1,34 @@
 """Servers that are wrong in one way each, and what the suite has to say of them.
 
 `@fault(...)` names the cases that must see it.  Where several do, the fault breaks several clauses.
+No other case may say anything, but for those in `also`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import attrs
 import trio
 
 from snowowl.testing.conformance.packets import ack, data, error
 from tests.conformance.naive import Line, Naive, Options, Terms
 
-FAULTS: dict[str, tuple[type[Naive], frozenset[str]]] = {}
+FAULTS: dict[str, Fault] = {}
 
 
-def fault(*cases: str) -> Callable[[type[Naive]], type[Naive]]:
+@attrs.frozen
+class Fault:
+    server: type[Naive]
+    cases: frozenset[str]
+    """Those that are there to see it."""
+    also: frozenset[str]
+    """Those that cannot help seeing it, as it breaks what they begin with."""
+
+
+def fault(*cases: str, also: str = "") -> Callable[[type[Naive]], type[Naive]]:
     def add(server: type[Naive]) -> type[Naive]:
-        FAULTS[server.__name__] = (server, frozenset(cases))
+        FAULTS[server.__name__] = Fault(server, frozenset(cases), frozenset(also.split()))
         return server
 
     return add
@@ -459,7 +470,7 @@ def _fatal(name: str, case: str, is_fatal: Callable[[bytes], bool]) -> None:
             return super().requested(nursery, octets, peer)
 
     Mortal.__name__ = name
-    FAULTS[name] = (Mortal, frozenset({case}))
+    FAULTS[name] = Fault(Mortal, frozenset({case}), frozenset())
 
 
 _fatal("DiesOfAnEmptyDatagram", "robust-empty", lambda octets: not octets)

@@ -13,12 +13,15 @@ KEPT_MAX: Final = 60
 """Datagrams of a case that are kept at its beginning, and as many at its end."""
 
 OCTETS_MAX: Final = 64
-"""Octets of a datagram that are kept."""
+"""Octets of a datagram that are in JSON."""
 
 
 @attrs.frozen
 class Entry:
-    """A datagram, or a remark of the case (`direction` is then "note")."""
+    """A datagram, or a remark of the case (`direction` is then "note").
+
+    It is put into words only when it is looked at: most never are.
+    """
 
     at: float
     """Seconds since the case began."""
@@ -27,10 +30,13 @@ class Entry:
     local_port: int
     port: int
     """The server's port."""
-    text: str
-    size: int
     octets: bytes
-    """The first of them."""
+    remark: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return the datagram in words, or the remark."""
+        return self.remark or describe(self.octets)
 
     def as_dict(self) -> dict[str, object]:
         """Return it for JSON."""
@@ -40,8 +46,8 @@ class Entry:
             "local_port": self.local_port,
             "port": self.port,
             "text": self.text,
-            "size": self.size,
-            "octets": self.octets.hex(),
+            "size": len(self.octets),
+            "octets": self.octets[:OCTETS_MAX].hex(),
         }
 
     def __str__(self) -> str:
@@ -62,19 +68,18 @@ class Evidence:
 
     def add(self, at: float, direction: str, ports: tuple[int, int], octets: bytes) -> None:
         """Add a datagram; `ports` are ours and the server's."""
-        text, head = describe(octets), octets[:OCTETS_MAX]
-        self._add(Entry(at - self._began_at, direction, *ports, text, len(octets), head))
+        self._add(Entry(at - self._began_at, direction, *ports, octets))
 
     def note(self, at: float, text: str) -> None:
         """Add a remark."""
-        self._add(Entry(at - self._began_at, "note", 0, 0, text, 0, b""))
+        self._add(Entry(at - self._began_at, "note", 0, 0, b"", text))
 
     def entries(self) -> Iterator[Entry]:
         """Yield what was kept."""
         yield from self._first
         if self._left_out:
             text = f"... {self._left_out} datagrams left out ..."
-            yield Entry(self._last[0].at, "note", 0, 0, text, 0, b"")
+            yield Entry(self._last[0].at, "note", 0, 0, b"", text)
         yield from self._last
 
     def _add(self, entry: Entry) -> None:
