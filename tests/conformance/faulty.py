@@ -53,7 +53,10 @@ class WindowStorm(Naive):
         return base if terms.windowsize > 1 else following
 
 
-@fault("2348-exact-multiple")
+@fault(
+    "2348-exact-multiple",
+    also="1350-6-write-empty 1350-6-write-multiple 2348-blksize-100 2348-blksize-8 7440-with-blksize",
+)
 class NoEmptyLastBlock(Naive):
     def blocks(self, content: bytes, blksize: int) -> list[bytes]:
         return [block for block in super().blocks(content, blksize) if block]
@@ -118,6 +121,7 @@ class LeavesBareCr(Naive):
     "1123-4.2.3.2-backoff",
     "1350-2-write-ack-again",
     "2349-timeout-obeyed",
+    also="2347-write-oack-again",
 )
 class NeverSendsAgain(Naive):
     def waits(self, terms: Terms) -> Iterator[float]:
@@ -133,7 +137,7 @@ class NoBackoff(Naive):
             yield terms.timeout or 1.0
 
 
-@fault("1123-4.2.3.2-first-again", "security-amplification")
+@fault("1123-4.2.3.2-first-again", "security-amplification", also="7440-last-window-again")
 class FirstBlockAgainIsShort(Naive):
     """As atftpd 0.8 does."""
 
@@ -186,7 +190,7 @@ class TakesDataForAcks(Naive):
         await super().read(line, content, terms)
 
 
-@fault("practice-junk-amid", "practice-padded-ack")
+@fault("practice-junk-amid", "practice-padded-ack", also="1350-2-not-data")
 class PickyAboutPackets(Naive):
     def ends(self, line: Line, octets: bytes) -> bool:
         return len(octets) != 4 or octets[:2] == b"\0\5"
@@ -195,7 +199,12 @@ class PickyAboutPackets(Naive):
 # Errors and requests.
 
 
-@fault("1350-5-missing-file", "1350-5-missing-at-once", "2347-missing-file")
+@fault(
+    "1350-5-missing-file",
+    "1350-5-missing-at-once",
+    "2347-missing-file",
+    also="1350-5-error-form security-error-size",
+)
 class ServesNothingForMissing(Naive):
     def name_of(self, name: bytes) -> bytes:
         name = super().name_of(name)
@@ -216,7 +225,7 @@ class ErrorWithoutNul(Naive):
         return error(1, b"file not found")[:-1]
 
 
-@fault("1350-7-error-not-answered", "1350-4-stray-to-port")
+@fault("1350-7-error-not-answered", "1350-4-stray-to-port", also="1350-7-error-once")
 class AnswersEverything(Naive):
     def no_request(self, opcode: int) -> bytes | None:
         return error(4, b"no request") if opcode != 4 else data(1, b"")
@@ -273,6 +282,7 @@ class EmptyOack(Naive):
     "2347-order-kept",
     "2347-ack-0",
     "2347-oack-again",
+    also="2348-blksize-100 2348-blksize-1024 2348-blksize-1408 2348-blksize-1428 2348-blksize-1432 2348-blksize-1468 2348-blksize-511 2348-blksize-512 2348-blksize-513 2348-blksize-65464 2348-blksize-8 2348-blksize-8192 2348-write 2349-timeout-echoed 2349-timeout-obeyed 2349-tsize-blksize 2349-tsize-read 2349-tsize-write 7440-ack-ahead 7440-ack-behind 7440-gap 7440-gap-at-once 7440-gap-file 7440-gap-window 7440-last-window-again 7440-no-storm 7440-window 7440-windowsize-1 7440-windowsize-16 7440-windowsize-32 7440-windowsize-4 7440-windowsize-64 7440-windowsize-65535 7440-with-blksize practice-probes-first",
 )
 class OctetsAfterTheOack(Naive):
     def oack(self, terms: Terms) -> bytes:
@@ -292,13 +302,13 @@ class OptionsInAnOrderOfItsOwn(Naive):
         return super().oack(terms)
 
 
-@fault("2347-any-order")
+@fault("2347-any-order", also="2347-unknown-beside 2349-tsize-blksize 7440-with-blksize")
 class FirstOptionOnly(Naive):
     def grant(self, options: Options, size: int | None) -> Terms:
         return super().grant(dict(list(options.items())[:1]), size)
 
 
-@fault("2347-ack-0", "security-window-unasked")
+@fault("2347-ack-0", "security-window-unasked", also="2347-error-8-ends 2347-oack-again")
 class DoesNotWaitForAck0(Naive):
     async def opened(self, line: Line, terms: Terms) -> bool:
         if terms.granted:
@@ -371,7 +381,13 @@ class TellsAnotherSizeBack(Naive):
 # Windows.
 
 
-@fault("7440-window", "7440-gap", "7440-gap-at-once", "7440-gap-window")
+@fault(
+    "7440-window",
+    "7440-gap",
+    "7440-gap-at-once",
+    "7440-gap-window",
+    also="7440-ack-ahead 7440-last-window-again",
+)
 class OneBlockTooMany(Naive):
     def window(self, terms: Terms) -> int:
         return terms.windowsize + (terms.windowsize > 1)

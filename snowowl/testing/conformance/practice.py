@@ -52,6 +52,9 @@ async def _starts_over(stage: Stage) -> str | None:
         request = rrq(stage.target.read, ("x-snowowl", "again"))
         await client.send(request, stage.target.address)
         for came in await client.hear_all(max(PROMPT_SECONDS, stage.moment)):
+            if came.is_oack:
+                client.tid = came.source
+                return None
             if came.is_data(1):
                 client.tid = came.source  # both end by the same ERROR where they share a port
                 if not stage.content.startswith(came.payload):

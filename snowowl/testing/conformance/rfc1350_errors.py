@@ -84,12 +84,13 @@ async def _error_form(stage: Stage) -> str | None:
 async def _error_once(stage: Stage) -> str | None:
     async with stage.client() as client:
         await client.ask(rrq(stage.missing_name()))
-        # The tftp-hpa client acknowledges an ERROR.
+        for came in await client.hear_all(stage.quiet):
+            raise Deviation(f"{came} came after the ERROR")
+        # The tftp-hpa client acknowledges an ERROR.  To say that this ACK is a stray one is no answer to it.
         await client.send(ack(1))
         for came in await client.hear_all(stage.quiet):
-            if came.is_error(5):
-                continue  # the TID is not known any more: what is said of any stray packet
-            raise Deviation(f"{came} came after the ERROR")
+            if not came.is_error(4) and not came.is_error(5):
+                raise Deviation(f"{came} came after the ERROR, and an ACK of it")
     return None
 
 

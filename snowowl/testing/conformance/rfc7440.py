@@ -245,7 +245,7 @@ async def _gap_file(stage: Stage) -> str | None:
                     base = expected - 1
                 if len(answer.payload) < BLOCK:
                     break
-            elif answer.is_data() and answer.number > expected and base < expected - 1:
+            elif answer.is_data() and base < expected - 1:  # a gap, or all of it once more
                 await client.send(ack(expected - 1))
                 base = expected - 1
         client.over = True
