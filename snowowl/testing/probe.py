@@ -96,15 +96,14 @@ class Probe:
     async def receive_until(self, deadline: float) -> Heard | None:
         """Return the next datagram, or None if none comes before a time of Trio's clock."""
         while not self._inbox:
-            self._take()
+            # Looked for first: what `receive` has noticed of errors does not wake anybody any more.
+            if self._take():
+                return None
             if self._inbox:
                 break
             with trio.move_on_at(deadline) as scope:
                 await self._endpoint.wait_readable()
-            self._take()
-            closed = self._endpoint.take_unreachable()
-            self._closed_ports.extend(closed)
-            if not self._inbox and (closed or scope.cancelled_caught):
+            if self._take() or (scope.cancelled_caught and not self._inbox):
                 return None
         return self._inbox.popleft()
 
@@ -125,7 +124,8 @@ class Probe:
         closed, self._closed_ports = self._closed_ports, []
         return closed
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """Take what has come; say whether that is nothing but reports of closed ports."""
         now = trio.current_time()
         for received in self._endpoint.receive():
             data, stride = bytes(received.data), received.stride
@@ -135,3 +135,6 @@ class Probe:
                 self._inbox.append(Heard(octets, source, now))
                 self.received += 1
                 self.octets_received += len(octets)
+        closed = self._endpoint.take_unreachable()
+        self._closed_ports.extend(closed)
+        return bool(closed) and not self._inbox

@@ -49,3 +49,18 @@ async def test_on_real_sockets() -> None:
         heard = await other.receive_all(SECONDS, count_max=2)
         assert [(each.octets, each.port) for each in heard] == [(b"", one.port), (b"two", one.port)]
     network.close()
+
+
+async def test_a_closed_port_is_heard_of_at_once_on_real_sockets() -> None:
+    """On loopback the report is there before anybody waits for it."""
+    network = SystemNetwork(Settings())
+    with Probe(network, socket.AF_INET) as probe, Probe(network, socket.AF_INET) as gone:
+        nobody = socket_address("127.0.0.1", gone.port)
+        gone.close()
+        for _ in range(2):
+            await probe.send(b"one", nobody)
+            before = trio.current_time()
+            assert await probe.receive(2 * SECONDS) is None
+            assert trio.current_time() - before < SECONDS
+            assert list(probe.take_closed_ports()) == [nobody]
+    network.close()
