@@ -1,0 +1,106 @@
+"""The client of a WRQ: which DATA it may send, and the Sorcerer's Apprentice in it."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from snowowl.protocol.blocks import number_of
+from snowowl.protocol.negotiation import Terms
+from snowowl.testing.faults.conduct import QUICK_SECONDS, Conduct
+from snowowl.testing.faults.model import Delivery, Incoming, Kind
+from snowowl.wire.codec import opcode_of
+from snowowl.wire.constants import HEADER_SIZE, Opcode
+
+MULTIPLIED: Final = 2.5
+"""DATA datagrams for each block from which on an upload in windows has multiplied."""
+
+
+class Writing(Conduct):
+    """The client of a WRQ: it is sent ACKs, and sends DATA."""
+
+    def __init__(self, terms: Terms, started: float) -> None:
+        super().__init__(terms, started)
+        self.acked = -1
+        """The newest block of which an ACK was delivered; 0: the request's."""
+        self._digests: dict[int, int] = {}
+        self._sent_at: dict[int, float] = {}
+        self._ack_was_double_at = -1.0
+        self._final: int | None = None
+        self._final_acked = False
+        self.datagrams = 0
+        self.apprentice = 0
+        """DATA that duplicate ACKs caused."""
+
+    @property
+    def completed(self) -> bool:
+        """Say whether all blocks came."""
+        return self._final is not None and len(self._digests) >= self._final
+
+    @property
+    def settled(self) -> bool:
+        """Say whether the last ACK was delivered too."""
+        return self.completed and self._final_acked
+
+    @property
+    def growth(self) -> float:
+        """Return datagrams of DATA for each block."""
+        return self.datagrams / max(1, len(self._digests))
+
+    def _identify(self, octets: bytes, number: int) -> Incoming:
+        if opcode_of(octets) == Opcode.ACK:
+            return Incoming(Kind.ACK, octets)
+        acked = max(self.acked, 0)
+        ahead = (number - number_of(acked, 0)) & 0xFFFF
+        block: int | None = None
+        if 1 <= ahead <= self.terms.windowsize:
+            block = acked + ahead
+        elif acked - ((number_of(acked, 0) - number) & 0xFFFF) >= 1:
+            block = acked - ((number_of(acked, 0) - number) & 0xFFFF)
+        last = block is not None and len(octets) < HEADER_SIZE + self.terms.blksize
+        return Incoming(Kind.DATA, octets, block, last)
+
+    def _delivered(self, delivery: Delivery, now: float) -> None:
+        block = delivery.block
+        if block is None:
+            return
+        if block <= self.acked:
+            self._ack_was_double_at = now
+        self.acked = max(self.acked, block)
+        self._final_acked |= delivery.last
+
+    def _heard(self, heard: Incoming, now: float) -> None:
+        if heard.kind is Kind.ACK:
+            self.wrong("sent an ACK, though it is the one that writes")
+            return
+        number, payload = int.from_bytes(heard.octets[2:4], "big"), heard.octets[HEADER_SIZE:]
+        block = heard.block
+        if block is None or self.acked < 0:
+            self.wrong(f"sent DATA {number} when block {max(self.acked, 0)} was acknowledged last")
+            return
+        if len(payload) > self.terms.blksize:
+            self.wrong(f"sent DATA of {len(payload)} octets, but blksize is {self.terms.blksize}")
+        if self._final is not None and block > self._final:
+            self.wrong(f"sent DATA {number} after the last block")
+        self.datagrams += 1
+        digest = zlib.crc32(payload)
+        if self._digests.setdefault(block, digest) != digest:
+            self.wrong(f"sent other octets in DATA {number} the second time")
+        if heard.last and (self._final is None or block < self._final):
+            self._final = block
+        self._spoke_again(block, now)
+
+    def _spoke_again(self, block: int, now: float) -> None:
+        before = self._sent_at.get(block)
+        self._sent_at[block] = now
+        if before is None:
+            return
+        if now - before >= QUICK_SECONDS:
+            self.waits.append(now - before)
+            return
+        if self.terms.windowsize > 1:
+            if self.growth > MULTIPLIED:
+                self.wrong("multiplied its DATA (Sorcerer's Apprentice, RFC 1123 4.2.3.1)")
+        elif now - self._ack_was_double_at < QUICK_SECONDS:
+            self.apprentice += 1
+            self.wrong("sent DATA for a duplicate ACK (Sorcerer's Apprentice, RFC 1123 4.2.3.1)")
