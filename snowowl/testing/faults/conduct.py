@@ -8,6 +8,7 @@ that decides which ACK it can send, which DATA it may send, and what it must not
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from enum import Enum
 from typing import Final
 
@@ -27,6 +28,10 @@ AFTER_ERROR_MAX: Final = 2
 
 TRACE_MAX: Final = 10_000
 """Datagrams of a transfer that are remembered."""
+
+
+RECENT: Final = 64
+"""Datagrams of which it is remembered when they were sent."""
 
 
 class Severity(Enum):
@@ -78,6 +83,8 @@ class Conduct(ABC):
         self.asked_anew = False
         self.waits: list[float] = []
         """After how many seconds the client said again what it had said, by a timer of its own."""
+        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._under_way = 0
         self.gone = False
         """Its port is closed."""
 
@@ -90,6 +97,9 @@ class Conduct(ABC):
         if delivery.via is Via.OWN:
             if opcode_of(delivery.octets) == Opcode.ERROR and len(delivery.octets) >= HEADER_SIZE:
                 self.error_sent = int.from_bytes(delivery.octets[2:4], "big")
+                recent = [at for at in self._recent if now - at < QUICK_SECONDS]
+                self._under_way = len(recent)
+            self._recent.append(now)
             self._delivered(delivery, now)
 
     def lost(self, octets: bytes, now: float) -> None:
@@ -166,7 +176,9 @@ class Conduct(ABC):
 
     def conclude(self) -> None:
         """Remark on what only the end shows."""
-        allowed = self.terms.windowsize if self.terms.windowsize > 1 else 0
+        # What was on its way when the ERROR was, and what answered what came just before it.
+        window = self.terms.windowsize if self.terms.windowsize > 1 else 0
+        allowed = max(window, self._under_way)
         if self.heard_after_error > allowed + AFTER_ERROR_MAX:
             self.wrong(f"went on after ERROR {self.error_sent}: {self.heard_after_error} datagrams")
         elif self.heard_after_error > allowed:

@@ -14,6 +14,7 @@ from snowowl.testing.faults.model import (
     Fault,
     Incoming,
     Kind,
+    OfOack,
     OnceAtBlock,
     Outgoing,
     Via,
@@ -57,7 +58,7 @@ class DoubleAck(DoubleData):
 
 
 @attrs.define(eq=False)
-class DoubleOack(Fault):
+class DoubleOack(OfOack):
     """The OACK comes twice."""
 
     name = "double-oack"

@@ -8,7 +8,15 @@ from typing import ClassVar
 import attrs
 
 from snowowl.observe.events import Direction
-from snowowl.testing.faults.model import Delivery, Expect, Fault, Kind, OnceAtBlock, Outgoing
+from snowowl.testing.faults.model import (
+    Delivery,
+    Expect,
+    Fault,
+    Kind,
+    OfOack,
+    OnceAtBlock,
+    Outgoing,
+)
 from snowowl.testing.faults.parameters import number
 from snowowl.wire.constants import ErrorCode
 
@@ -66,7 +74,7 @@ class ErrorFirst(Fault):
 
 
 @attrs.define(eq=False)
-class ErrorAfterOack(Fault):
+class ErrorAfterOack(OfOack):
     """An ERROR after the OACK."""
 
     name = "error-after-oack"
@@ -135,9 +143,14 @@ class ErrorLong(ErrorMidway):
     name = "error-long"
     what = "an ERROR with a long text"
     clause = "RFC 1350 5"
-    examples: ClassVar[tuple[str, ...]] = ("", "length=60000")
+    examples: ClassVar[tuple[str, ...]] = ("",)
 
-    length: int = number(1400, "octets of text", maximum=65000, drawn=(500, 1400))
+    length: int = number(
+        1400,
+        "octets of text; beyond the MTU it comes in fragments",
+        maximum=65000,
+        drawn=(500, 1400),
+    )
 
     def octets(self) -> bytes:
         """Return a long text."""

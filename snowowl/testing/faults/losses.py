@@ -16,6 +16,7 @@ from snowowl.testing.faults.model import (
     Fault,
     Incoming,
     Kind,
+    OfOack,
     Outgoing,
 )
 from snowowl.testing.faults.parameters import number, real
@@ -95,7 +96,7 @@ class LostFinalAck(Fault):
 
 
 @attrs.define(eq=False)
-class LostOack(Fault):
+class LostOack(OfOack):
     """The OACK is lost."""
 
     name = "lost-oack"
@@ -119,7 +120,7 @@ class LostOack(Fault):
 
 
 @attrs.define(eq=False)
-class LostFirstAnswer(LostOack):
+class LostFirstAnswer(Fault):
     """The first answer is lost, whatever it is."""
 
     name = "lost-first-answer"
@@ -128,12 +129,19 @@ class LostFirstAnswer(LostOack):
     correct = "Sends its request again, from the same port, or waits; goes on."
     examples: ClassVar[tuple[str, ...]] = ("", "times=2")
 
+    times: int = number(1, _TIMES, maximum=255, drawn=(0, 3))
+
+    @property
+    def expects(self) -> Expect:
+        """A server that never answers cannot be used."""
+        return Expect.END if self.times == FOR_EVER else Expect.RECOVER
+
     def sends(self, packet: Outgoing) -> Iterable[Delivery]:
         """Lose it."""
         if packet.first and (self.times == FOR_EVER or packet.copy < self.times):
             self.reached = True
             return ()
-        return (packet.as_is(),)
+        return super().sends(packet)
 
 
 @attrs.define(eq=False)

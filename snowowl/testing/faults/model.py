@@ -19,6 +19,7 @@ from snowowl.observe.events import Direction
 from snowowl.protocol.negotiation import Policy, Terms
 from snowowl.testing.faults.content import Content
 from snowowl.testing.faults.parameters import number
+from snowowl.wire import options as known
 from snowowl.wire.packets import Options, Request
 
 FOR_EVER: Final = 0
@@ -181,6 +182,18 @@ class Fault:
         """Return what goes out for a datagram of the client, beside what the server sends."""
         del heard
         return ()
+
+
+@attrs.define(eq=False)
+class OfOack(Fault):
+    """Happens to the OACK, and so needs a client that asks for options."""
+
+    def unreachable(self, direction: Direction, options: Options) -> str:
+        """Say that there is no OACK without options."""
+        why = super().unreachable(direction, options)
+        if not why and not any(name in known.RANGES for name, _ in options):
+            return "the client asked for no option"
+        return why
 
 
 @attrs.define(eq=False)

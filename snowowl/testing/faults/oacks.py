@@ -13,7 +13,7 @@ import attrs
 
 from snowowl.observe.events import Direction
 from snowowl.protocol.negotiation import Policy
-from snowowl.testing.faults.model import Delivery, Expect, Fault, Incoming, Kind, Outgoing
+from snowowl.testing.faults.model import Delivery, Expect, Incoming, Kind, OfOack, Outgoing
 from snowowl.testing.faults.parameters import number, word
 from snowowl.wire import options as known
 from snowowl.wire.codec import decode_option_ack, encode, encode_error
@@ -25,17 +25,10 @@ _REFUSES = "Refuses it by ERROR 8 and ends."
 
 
 @attrs.define(eq=False)
-class _OackFault(Fault):
+class _OackFault(OfOack):
     clause = "RFC 2347"
     expect = Expect.EITHER
     _unusable: bool = attrs.field(default=False, init=False)
-
-    def unreachable(self, direction: Direction, options: Options) -> str:
-        """Say that there is no OACK without options."""
-        why = super().unreachable(direction, options)
-        if not why and not any(name in known.RANGES for name, _ in options):
-            return "the client asked for no option"
-        return why
 
     def sends(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send another OACK."""

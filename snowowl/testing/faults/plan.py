@@ -3,7 +3,8 @@
 A name goes before the plan: if the first component of a file's name is a fault, that one is played and
 the rest is the file, and the plan does not move on.  Else each transfer gets the next fault of the plan
 that its request allows: what cannot be played (it is for uploads, say) waits for a request that allows
-it.  When all were played, a plan that repeats begins again, and else transfers go without.
+it.  When all were played, a plan that repeats begins again, and else transfers go without.  A plan that
+is for once gives each transfer a fault, one that cannot be played if there is no other: so it ends.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ class Choice:
 class Plan:
     """The faults that are still to be played."""
 
-    def __init__(self, specs: Iterable[Spec], *, repeats: bool = False) -> None:
+    def __init__(self, specs: Iterable[Spec], *, repeats: bool = False, once: bool = False) -> None:
         self._specs = tuple(specs)
         self._left = deque(self._specs)
         self._repeats = repeats
+        self._once = once
 
     @property
     def left(self) -> tuple[Spec, ...]:
@@ -47,9 +49,13 @@ class Plan:
         if named is not None:
             return named
         spec = self._take(direction, options)
-        if spec is None and self._repeats:
+        if spec is None and self._once and self._left:
+            spec = self._left.popleft()
+        elif spec is None and self._repeats:
             self._left.extend(spec for spec in self._specs if spec not in self._left)
             spec = self._take(direction, options)
+            if spec is None and self._specs:  # none can be played: it is said why
+                spec = self._specs[0]
         return Choice(spec, filename, of_plan=spec is not None)
 
     def _take(self, direction: Direction, options: Options) -> Spec | None:

@@ -24,6 +24,7 @@ class Reading(Conduct):
         self.reasons = 0
         """Datagrams that an ACK may answer."""
         self._unanswered = 0
+        self._excused = False
         self._spoke_at = started
         self.unasked = 0
         """ACKs for which there was no reason, neither a datagram nor a timeout."""
@@ -91,6 +92,8 @@ class Reading(Conduct):
             self._spoke_again(now)
         else:
             self.acked = heard.block
+        # A timer may have spoken just as a datagram came, which will be answered too.
+        self._excused = self._unanswered > 0 and now - self._spoke_at >= QUICK_SECONDS
         self._unanswered = max(0, self._unanswered - 1)
         self._spoke_at = now
 
@@ -100,6 +103,8 @@ class Reading(Conduct):
         waited = now - self._spoke_at
         if waited >= QUICK_SECONDS:
             self.waits.append(waited)
+            return
+        if self._excused:
             return
         self.unasked += 1
         if self.unasked > 3 and self.growth > 1.5:

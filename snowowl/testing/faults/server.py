@@ -53,20 +53,20 @@ class FaultServer:
         seed: int,
         *,
         judged: Callable[[Judged], None] = lambda _: None,
+        warned: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.transfers: list[Judged] = []
         """Those that are over, as they were judged."""
-        self.warnings: list[str] = []
-        """Requests that were refused for a fault that is written wrongly."""
         self.plan = plan
         self._setting = setting
         self._seed = seed
         self._tell = judged
+        self._warn = warned
+        """Told of requests that were refused for a fault that is written wrongly."""
         self._played: dict[str, int] = {}
         self._standing: dict[bytes, tuple[bytes, Stage]] = {}
         self._stages: list[Stage] = []
         self._settled = trio.Event()
-        self._settled.set()
 
     async def run(
         self,
@@ -105,6 +105,8 @@ class FaultServer:
     async def wait_settled(self) -> None:
         """Wait until every transfer is judged."""
         while self._stages:
+            if self._settled.is_set():
+                self._settled = trio.Event()
             await self._settled.wait()
         await trio.lowlevel.checkpoint()
 
@@ -151,7 +153,7 @@ class FaultServer:
         try:
             choice = self.plan.choose(request.filename, direction, request.options)
         except FaultError as error:
-            self.warnings.append(f"{client}: {error}")
+            self._warn(f"{client}: {error}")
             self._answer(listening, received, encode_error(ErrorCode.FILE_NOT_FOUND, str(error)))
             return
         asked = Asked(
@@ -167,7 +169,6 @@ class FaultServer:
         stage = self._stage(asked, choice)
         self._standing[peer] = (octets, stage)
         self._stages.append(stage)
-        self._settled = trio.Event()
         nursery.start_soon(self._run, stage)
 
     def _stage(self, asked: Asked, choice: Choice) -> Stage:

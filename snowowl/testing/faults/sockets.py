@@ -72,7 +72,10 @@ class Ports:
         """Send a datagram; say whether it went out, and keep it if the kernel has no room."""
         if delivery.via is Via.STRAY:
             if self._stray is None:
-                self._stray = self._open()
+                try:
+                    self._stray = self._open()
+                except OSError:  # no socket to be had: the stray is lost
+                    return False
                 self.strays_wanted.set()
             unsent = self._stray.send([Packet(self._peer, delivery.octets)])
         elif self._listening is not None:

@@ -99,7 +99,7 @@ class Stage:
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
         self._started = trio.current_time()
-        self._sent_at = self._done_at = self._late_at = self._started
+        self._done_at = self._late_at = self._started
         self._endless = False
         self._ended = False
 
@@ -314,7 +314,6 @@ class Stage:
         assert self._ports is not None
         assert self.conduct is not None
         if self._ports.send(delivery, now):
-            self._sent_at = now
             self.conduct.delivered(delivery, now)
 
     # What happens.

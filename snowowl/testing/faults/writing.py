@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from typing import Final
 
 from snowowl.protocol.blocks import number_of
 from snowowl.protocol.negotiation import Terms
@@ -11,9 +10,6 @@ from snowowl.testing.faults.conduct import QUICK_SECONDS, Conduct
 from snowowl.testing.faults.model import Delivery, Incoming, Kind
 from snowowl.wire.codec import opcode_of
 from snowowl.wire.constants import HEADER_SIZE, Opcode
-
-MULTIPLIED: Final = 2.5
-"""DATA datagrams for each block from which on an upload in windows has multiplied."""
 
 
 class Writing(Conduct):
@@ -25,6 +21,7 @@ class Writing(Conduct):
         """The newest block of which an ACK was delivered; 0: the request's."""
         self._digests: dict[int, int] = {}
         self._sent_at: dict[int, float] = {}
+        self._acks: set[int] = set()
         self._ack_was_double_at = -1.0
         self._final: int | None = None
         self._final_acked = False
@@ -34,13 +31,13 @@ class Writing(Conduct):
 
     @property
     def completed(self) -> bool:
-        """Say whether all blocks came."""
-        return self._final is not None and len(self._digests) >= self._final
+        """Say whether all blocks came, and the client was told so."""
+        return self._final_acked and self._final is not None and len(self._digests) >= self._final
 
     @property
     def settled(self) -> bool:
-        """Say whether the last ACK was delivered too."""
-        return self.completed and self._final_acked
+        """Say the same: the client waits for nothing then."""
+        return self.completed
 
     @property
     def growth(self) -> float:
@@ -66,6 +63,7 @@ class Writing(Conduct):
             return
         if block <= self.acked:
             self._ack_was_double_at = now
+        self._acks.add(block)
         self.acked = max(self.acked, block)
         self._final_acked |= delivery.last
 
@@ -98,8 +96,11 @@ class Writing(Conduct):
         if now - before >= QUICK_SECONDS:
             self.waits.append(now - before)
             return
-        if self.terms.windowsize > 1:
-            if self.growth > MULTIPLIED:
+        window = self.terms.windowsize
+        if window > 1:
+            # Go-back-N: each ACK, once, and each timeout are reasons to send a window again.
+            reasons = len(self._acks) + len(self.waits)
+            if self.datagrams > len(self._digests) + window * reasons:
                 self.wrong("multiplied its DATA (Sorcerer's Apprentice, RFC 1123 4.2.3.1)")
         elif now - self._ack_was_double_at < QUICK_SECONDS:
             self.apprentice += 1
