@@ -154,7 +154,7 @@ class LostFromClient(Fault):
     correct = "Acknowledges the DATA that comes again, or sends its DATA again after a timeout."
 
     block: int = number(1, "the block of the ACK or DATA", maximum=1 << 24, drawn=(1, 6))
-    times: int = number(1, _TIMES + ", which is to end", minimum=1, maximum=255, drawn=(1, 2))
+    times: int = number(1, "how often", minimum=1, maximum=255, drawn=(1, 2))
     _at: int | None = attrs.field(default=None, init=False)
     _lost: int = attrs.field(default=0, init=False)
 
