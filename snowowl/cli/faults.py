@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import trio
 
     from snowowl.config.listen import ListenAddress
+    from snowowl.observe.writer import LineWriter
     from snowowl.testing.faults import Judged, Spec
     from snowowl.testing.faults.asked import Setting
     from snowowl.testing.faults.plan import Plan
@@ -169,8 +170,6 @@ class _Program:
     """A fault server with its lines and its signals."""
 
     def __init__(self, plan: Plan, seed: int, *, once: bool, once_all: bool, as_json: bool) -> None:
-        from snowowl.observe.writer import LineWriter
-
         self._plan = plan
         self._seed = seed
         self._once = once
@@ -218,30 +217,32 @@ class _Program:
     async def _run(self, setting: Setting, where: list[ListenAddress]) -> None:
         import trio
 
+        from snowowl.observe.writer import LineWriter
         from snowowl.testing.faults.server import FaultServer
 
         self._over = trio.Event()
+        writer = self._writer = LineWriter(_stdout_descriptor())
         server = self._server = FaultServer(
             setting, self._plan, self._seed, judged=self._tell, warned=_warn
         )
         async with trio.open_nursery() as writing:
-            writing.start_soon(self._writer.run)
+            writing.start_soon(writer.run)
             async with trio.open_nursery() as nursery:
-                addresses = await nursery.start(server.run, where)
-                nursery.start_soon(self._watch_signals)
-                self._begin(addresses)
+                await nursery.start(self._watch_signals)
+                self._begin(await nursery.start(server.run, where))
                 await self._over.wait()
                 server.settle()
                 await server.wait_settled()
                 nursery.cancel_scope.cancel()
             self._end()
-            self._writer.close()
+            writer.close()
 
-    async def _watch_signals(self) -> None:
+    async def _watch_signals(self, task_status: trio.TaskStatus[None]) -> None:
         import trio
 
         assert self._over is not None
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
             async for _ in signals:
                 self._over.set()
 
@@ -259,7 +260,7 @@ class _Program:
         if self._as_json:
             self._write({"event": "transfer", **judged.as_dict()})
         else:
-            self._writer.write(transfer_line(judged, colors=self._colors))
+            self._line(transfer_line(judged, colors=self._colors))
         last = self._server.running <= 1  # this one is still counted
         if self._once and last and not (self._once_all and self._plan.left):
             self._over.set()
@@ -275,10 +276,14 @@ class _Program:
                 }
             )
         else:
-            self._writer.write("\n" + summary(self._judged, colors=self._colors))
+            self._line("\n" + summary(self._judged, colors=self._colors))
+
+    def _line(self, line: str) -> None:
+        assert self._writer is not None
+        self._writer.write(line)
 
     def _write(self, what: dict[str, object]) -> None:
-        self._writer.write(json.dumps(what))
+        self._line(json.dumps(what))
 
 
 def _stdout_descriptor() -> int:

@@ -26,7 +26,7 @@ READERS = [
     ("wrong-block", Mistake.ANY_NUMBER, MISBEHAVED, "acknowledged block 3"),
     ("wrong-block:number=far", Mistake.ANY_NUMBER, MISBEHAVED, "acknowledged block 1002"),
     ("wrong-block", Mistake.HANGS_UP, MISBEHAVED, "aborted with ERROR 0 (what is this)"),
-    ("double-all", Mistake.THREE_ACKS, MISBEHAVED, "multiplied its ACKs"),
+    ("slow", Mistake.THREE_ACKS, MISBEHAVED, "multiplied its ACKs"),
     ("short-data", Mistake.NO_SHORT_END, MISBEHAVED, "acknowledged block 3"),
     ("extra-data", Mistake.NO_SHORT_END, MISBEHAVED, "acknowledged block 10"),
     ("lost-data", Mistake.LISTENING_PORT, MISBEHAVED, "to the listening port"),

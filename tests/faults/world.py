@@ -25,6 +25,7 @@ FILE = bytes(index * 7 % 251 for index in range(1150))
 
 WINDOW = ClientOptions(blksize=BLKSIZE, windowsize=4, timeout=2, retries=5)
 LOCK_STEP = ClientOptions(blksize=BLKSIZE, windowsize=None, tsize=False, retries=5)
+TSIZE = ClientOptions(blksize=None, windowsize=None)
 PLAIN = ClientOptions.none(timeout=2)
 BIG = FILE * 4
 """For blocks of 512 octets: nearly nine of them."""

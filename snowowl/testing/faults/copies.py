@@ -43,7 +43,7 @@ class DoubleData(OnceAtBlock):
 
     def play(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send it so often."""
-        return (packet.as_is(), *(packet.as_is(SOON) for _ in range(self.copies)))
+        return (packet.as_is(),) * (1 + self.copies)
 
 
 @attrs.define(eq=False)
@@ -73,7 +73,7 @@ class DoubleOack(OfOack):
         if packet.kind is not Kind.OACK or self.reached:
             return super().sends(packet)
         self.reached = True
-        return (packet.as_is(), *(packet.as_is(SOON) for _ in range(self.copies)))
+        return (packet.as_is(),) * (1 + self.copies)
 
 
 @attrs.define(eq=False)
@@ -88,7 +88,7 @@ class DoubleAll(Fault):
     def sends(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send it twice."""
         self.reached = True
-        return (packet.as_is(), packet.as_is(SOON / 10))
+        return (packet.as_is(), packet.as_is())
 
 
 @attrs.define(eq=False)

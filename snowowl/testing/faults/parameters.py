@@ -39,7 +39,8 @@ class Parameter:
             return text
         whole = isinstance(self.default, int)
         kind = "a whole number" if whole else "a number"
-        wanted = f"{self.name} must be {kind} from {self.minimum:g} to {self.maximum:g}"
+        bounds = f"from {_shown(self.minimum)} to {_shown(self.maximum)}"
+        wanted = f"{self.name} must be {kind} {bounds}"
         value = _whole(text) if whole else _real(text)
         if value is None or not self.minimum <= value <= self.maximum:
             raise ValueError(wanted)
@@ -54,6 +55,10 @@ class Parameter:
         if isinstance(self.default, int):
             return draws.randint(int(self.drawn[0]), int(self.drawn[1]))
         return round(draws.uniform(*self.drawn), 3)
+
+
+def _shown(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else str(bound)
 
 
 def _whole(text: str) -> int | None:

@@ -25,6 +25,7 @@ class Reading(Conduct):
         """Datagrams that an ACK may answer."""
         self._unanswered = 0
         self._excused = False
+        self._repeated_at = -1.0
         self._spoke_at = started
         self.unasked = 0
         """ACKs for which there was no reason, neither a datagram nor a timeout."""
@@ -60,7 +61,6 @@ class Reading(Conduct):
         return block if block >= 0 else None
 
     def _delivered(self, delivery: Delivery, now: float) -> None:
-        del now
         self.reasons += 1
         self._unanswered += 1
         block = delivery.block
@@ -72,6 +72,8 @@ class Reading(Conduct):
             self._final = block if self._final is None else min(self._final, block)
         if block > self.in_order:
             self._ahead.add(block)
+        else:
+            self._repeated_at = now
         while self.in_order + 1 in self._ahead:
             self.in_order += 1
             self._ahead.remove(self.in_order)
@@ -92,8 +94,9 @@ class Reading(Conduct):
             self._spoke_again(now)
         else:
             self.acked = heard.block
-        # A timer may have spoken just as a datagram came, which will be answered too.
-        self._excused = self._unanswered > 0 and now - self._spoke_at >= QUICK_SECONDS
+        # A timer may have spoken just as a datagram came again, which will be answered too.
+        again = now - self._repeated_at < QUICK_SECONDS
+        self._excused = again and self._unanswered > 0 and now - self._spoke_at >= QUICK_SECONDS
         self._unanswered = max(0, self._unanswered - 1)
         self._spoke_at = now
 

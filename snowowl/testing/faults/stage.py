@@ -61,9 +61,10 @@ HEADERS: Final = {4: 20 + 8 + 4, 16: 40 + 8 + 4}
 """Octets of IP, UDP and TFTP headers by the length of an address."""
 
 RETRANSMIT: Final = RetransmitPolicy(
-    initial=1.0, floor=1.0, ceiling=1.0, retries=30, silence_max=0.0, retries_unanswered=30
+    initial=1.3, floor=1.3, ceiling=1.3, retries=30, silence_max=0.0, retries_unanswered=30
 )
-"""A server of the old kind: once a second, without guessing, so that a client has time to act first."""
+"""A server of the old kind, without guessing, so that a client has time to act first.  No multiple of a
+second: timers of both sides that go off at the same time would make a play differ from the last."""
 
 
 class _PatientWrite(WriteTransfer):

@@ -22,6 +22,10 @@ _STRAY = b"This is not of your file. "
 class _Stray(OnceAtBlock):
     clause = "RFC 1350 4"
 
+    def sends(self, packet: Outgoing) -> Iterable[Delivery]:
+        """Let the first answer be: before it no port is a stray one."""
+        return (packet.as_is(),) if packet.first else super().sends(packet)
+
     def play(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send something from another port, and then what is right."""
         stray = Delivery(self.stray(packet), via=Via.STRAY)
