@@ -175,12 +175,8 @@ class _Program:
         self._once = once
         self._once_all = once_all
         self._as_json = as_json
-        self._writer = LineWriter(sys.stdout.fileno())
-        self._colors = (
-            sys.stdout.isatty()
-            and "NO_COLOR" not in os.environ
-            and os.environ.get("TERM") != "dumb"
-        )
+        self._writer: LineWriter | None = None
+        self._colors = _wants_colors()
         self._over: trio.Event | None = None
         self._server: FaultServer | None = None
         self._judged: list[Judged] = []
