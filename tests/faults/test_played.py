@@ -95,7 +95,7 @@ STORIES: list[tuple[str, Direction, ClientOptions, tuple[str, ...]]] = [
         "window-larger",
         READ,
         WINDOW,
-        ("> OACK tsize 1150 blksize 100 windowsize 2 timeout 2", "> DATA 6", "< ACK 4"),
+        ("> OACK tsize 1150 blksize 100 windowsize 2 timeout 2", "> DATA 3", "< ACK 2", "< ACK 12"),
     ),
     ("window-short", READ, WINDOW, ("> DATA 1", "< ACK 1", "> DATA 2", "< ACK 2")),
     (

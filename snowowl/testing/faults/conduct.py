@@ -19,8 +19,8 @@ from snowowl.testing.faults.model import Delivery, Incoming, Kind, Via
 from snowowl.wire.codec import Buffer, opcode_of
 from snowowl.wire.constants import HEADER_SIZE, ErrorCode, Opcode
 
-QUICK_SECONDS: Final = 0.05
-"""Sooner no client's timer fires (busybox has the shortest: 0.1 s): what is sent again so soon was
+QUICK_SECONDS: Final = 0.03
+"""Sooner no client's timer fires (busybox has the shortest: 0.05 s): what is sent again so soon was
 caused by a datagram."""
 
 AFTER_ERROR_MAX: Final = 2
@@ -116,6 +116,11 @@ class Conduct(ABC):
         """Note that the client's port is closed."""
         self._note(now, "port closed", Via.OWN, b"")
         self.gone = True
+
+    def stray_closed(self, now: float) -> None:
+        """Note that the client's system refused a stray by ICMP: its socket is connected."""
+        self._note(now, "port closed", Via.STRAY, b"")
+        self.stray_answers.append("ICMP")
 
     def identify(self, octets: bytes) -> Incoming:
         """Say what a datagram of the client is."""

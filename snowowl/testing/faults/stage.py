@@ -181,7 +181,7 @@ class Stage:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(ports.listen_own, self.hear, self._closed)
-                nursery.start_soon(ports.listen_stray, self.hear, self._closed)
+                nursery.start_soon(ports.listen_stray, self.hear, self._stray_closed)
                 self._carry_out(machine.start(trio.current_time()))
                 await self._run_clock()
                 nursery.cancel_scope.cancel()
@@ -338,6 +338,11 @@ class Stage:
         self.conduct.closed(now)
         self._handle(PeerUnreachable(now))
         self._finish(now)
+
+    def _stray_closed(self) -> None:
+        """Hear that the client's system took a stray for what it is."""
+        assert self.conduct is not None
+        self.conduct.stray_closed(trio.current_time())
 
     def _look(self, now: float) -> None:
         """See whether the server has done with the transfer."""
