@@ -43,7 +43,8 @@ _SEED_BITS = 32
 _HELP = """\b
 Which fault is played in a transfer:
   1. one that the file's name begins with, as in tftp://HOST/lost-data:block=3/vmlinuz:
-     so a boot script can choose; --fault does not count then
+     so a boot script can choose; --fault does not count then. A comma may stand for the colon
+     (lost-data,block=3/vmlinuz): to U-Boot and tftp-hpa a colon ends the name of a host
   2. else the next of the plan (--fault, --random, or all there are) that the request allows;
      when the plan is through, transfers go without fault, or with --cycle it begins again
 

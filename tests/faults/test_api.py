@@ -45,6 +45,16 @@ async def test_checksums_are_left_out_and_a_frame_is_exceeded() -> None:
     assert [one.verdict for one in server.transfers] == [Verdict.RECOVERED] * 2
 
 
+@pytest.mark.parametrize("fault", ["port-closed", "error", "silence:block=0"])
+async def test_what_ends_a_transfer_ends_no_server(fault: str) -> None:
+    async with faulty_server({"f": FILE}, fault) as server:
+        for _ in range(2):
+            with pytest.raises(ClientError):
+                await snowowl.get(server.url("f"), options=ClientOptions.none(retries=0))
+            await server.settle()
+    assert [one.verdict for one in server.transfers] == [Verdict.ENDED] * 2
+
+
 async def test_ipv6() -> None:
     async with faulty_server({"f": FILE}, "two-answers", listen="[::1]:0") as server:
         assert server.host == "::1"

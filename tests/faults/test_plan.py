@@ -73,6 +73,12 @@ def test_names_without_a_fault(name: bytes) -> None:
     assert by_name(name) is None
 
 
+def test_a_comma_for_those_to_whom_a_colon_means_a_host() -> None:
+    choice = by_name(b"lost-data,block=3,times=2/boot/vmlinuz")
+    assert choice is not None
+    assert (str(choice.spec), choice.filename) == ("lost-data:block=3,times=2", b"boot/vmlinuz")
+
+
 @pytest.mark.parametrize("name", [b"/silence/x", b"silence/x", b"//silence//x"])
 def test_slashes_do_not_count(name: bytes) -> None:
     choice = by_name(name)

@@ -1,8 +1,12 @@
-"""All faults by name, and how one is written: ``NAME`` or ``NAME:key=value,key=value``."""
+"""All faults by name, and how one is written: ``NAME`` or ``NAME:key=value,key=value``.
+
+A comma may stand for the colon: U-Boot and tftp-hpa take what is before a colon for a host.
+"""
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
@@ -52,7 +56,7 @@ def parse_fault(text: str) -> Spec:
     """Return what ``NAME[:key=value,...]`` stands for.  Raises FaultError."""
     if len(text) > SPEC_MAX:
         raise FaultError(f"a fault has at most {SPEC_MAX} characters, not {len(text)}")
-    name, colon, rest = text.partition(":")
+    name, colon, rest = split_name(text)
     kind = FAULTS.get(name)
     if kind is None:
         raise FaultError(f"there is no fault {_quoted(name)}{nearest(name)}")
@@ -72,6 +76,12 @@ def parse_fault(text: str) -> Spec:
         except ValueError as error:
             raise FaultError(f"{name}: {error}, not {_quoted(value)}") from None
     return Spec(name, tuple(values.items()))
+
+
+def split_name(text: str) -> tuple[str, str, str]:
+    """Return the name, the colon or comma, and the parameters of a fault."""
+    name = re.split("[:,]", text, maxsplit=1)[0]
+    return name, text[len(name) : len(name) + 1], text[len(name) + 1 :]
 
 
 def nearest(name: str) -> str:

@@ -15,7 +15,14 @@ from collections.abc import Iterable
 import attrs
 
 from snowowl.observe.events import Direction
-from snowowl.testing.faults.catalog import FAULTS, FaultError, Spec, nearest, parse_fault
+from snowowl.testing.faults.catalog import (
+    FAULTS,
+    FaultError,
+    Spec,
+    nearest,
+    parse_fault,
+    split_name,
+)
 from snowowl.wire.packets import Options
 
 
@@ -72,12 +79,12 @@ def by_name(filename: bytes) -> Choice | None:
     None if it begins with none.  Raises FaultError for one that is written wrongly.
     """
     first, slash, rest = filename.lstrip(b"/").partition(b"/")
-    name, colon, _ = first.partition(b":")
     if not slash or not rest.strip(b"/"):
         return None
     text = first.decode("ascii", "replace")
-    if name.decode("ascii", "replace") not in FAULTS:
-        if colon and b"=" in first:
-            raise FaultError(f"there is no fault '{text[:40]}'{nearest(text.partition(':')[0])}")
+    name, colon, parameters = split_name(text)
+    if name not in FAULTS:
+        if colon and "=" in parameters and (hint := nearest(name)):
+            raise FaultError(f"there is no fault '{name[:40]}'{hint}")
         return None
     return Choice(parse_fault(text), rest)

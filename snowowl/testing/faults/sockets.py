@@ -130,6 +130,8 @@ class Ports:
             if any(address.unmapped(peer) == self._peer for peer in endpoint.take_unreachable()):
                 closed()
             await trio.lowlevel.checkpoint()
+            if endpoint not in (self._own, self._stray):
+                return  # closed by what was heard
 
     def _open(self) -> Endpoint:
         family, local = address.family_of(self._peer), self._local
