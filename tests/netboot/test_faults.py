@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from snowowl.testing.faults import every_fault
 from tests.netboot.lab import needs, netboot_lab
 from tests.netboot.machines import LOAD_ADDRESS, UBOOT, UBootPrompt, uboot_arm64
 from tests.netboot.payloads import random_file
@@ -19,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.netboot, needs("qemu-system-aarch64"
 
 SECONDS = 90.0
 
-FAULTS = (
+IN_LOCK_STEP = (
     "lost-data,block=3",
     "lost-oack",
     "lost-from-client",
@@ -36,7 +35,6 @@ FAULTS = (
     "listening-port",
     "truncated",
     "garbage",
-    "window-gap",
     "late-double",
     "error,code=1",
     "error-4-octets",
@@ -46,15 +44,21 @@ FAULTS = (
     "port-closed",
 )
 
+IN_WINDOWS = ("lost-data,block=3", "window-gap", "window-order", "lost-from-client", "stray-data")
+"""Without what doubles datagrams: that leaves U-Boot's virtio driver deaf, as a large window does."""
+
+ENDS = ("oack-timeout", "error", "error-4-octets", "error-no-nul", "silence", "port-closed")
+
 
 def server(root: Path) -> ServerCommand:
     words = (sys.executable, "-m", "snowowl", "faults", str(root), "--listen", f"{ADDRESS}:69")
     return ServerCommand((*words, "--json", "--silence", "12"), "listening on")
 
 
-@pytest.mark.parametrize("windowsize", [1, 8])
-def test_uboot_with_faults(tmp_path: Path, windowsize: int) -> None:
-    """What arrives is whole where U-Boot says so; each verdict is printed (`-rP`)."""
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("windowsize", "faults"), [(1, IN_LOCK_STEP), (8, IN_WINDOWS)])
+def test_uboot_with_faults(tmp_path: Path, windowsize: int, faults: tuple[str, ...]) -> None:
+    """What arrives is whole where it can be; each verdict is printed (`-rP`)."""
     root = tmp_path / "root"
     root.mkdir()
     checksum = random_file(root, "kernel", 100_000)
@@ -66,7 +70,7 @@ def test_uboot_with_faults(tmp_path: Path, windowsize: int) -> None:
         board = UBootPrompt(console)
         board.tune(blksize=1468, windowsize=windowsize)
         board.run("setenv tftptimeoutcountmax 3")
-        for fault in FAULTS:
+        for fault in faults:
             board.run("setenv filesize")
             printed = board.run(f"tftpboot {LOAD_ADDRESS:#x} {fault}/kernel", SECONDS)
             if re.search(r"^done$", printed, re.MULTILINE):
@@ -82,6 +86,11 @@ def test_uboot_with_faults(tmp_path: Path, windowsize: int) -> None:
     for one in verdicts:
         if one["event"] == "transfer":
             print(f"{one['verdict']:13}{one['fault']:28}{one['why']} | {one['did']}")  # noqa: T201
-    names = {spec.name for spec in every_fault()}
-    assert {re.split("[:,]", fault)[0] for fault in FAULTS} <= names
-    assert any(line.endswith("whole") for line in played)
+    for fault, line in zip(faults, played, strict=True):
+        ended = re.split("[:,]", fault)[0] in ENDS
+        assert line.endswith("done, whole") != ended, line
+    judged = [one for one in verdicts if one["event"] == "transfer" and one["fault"]]
+    assert {one["fault"].partition(":")[0] for one in judged} == {
+        re.split("[:,]", fault)[0] for fault in faults
+    }
+    assert not [one for one in judged if one["verdict"] == "MISBEHAVED"]
