@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 
 from snowowl.cli.faults_table import (
@@ -220,7 +221,7 @@ class _Program:
         self._over = trio.Event()
         writer = self._writer = LineWriter(_stdout_descriptor())
         server = self._server = FaultServer(
-            setting, self._plan, self._seed, judged=self._tell, warned=_warn
+            setting, self._plan, self._seed, judged=self._tell, warned=_warn, remembers=False
         )
         async with trio.open_nursery() as writing:
             writing.start_soon(writer.run)
@@ -253,7 +254,7 @@ class _Program:
     def _tell(self, judged: Judged) -> None:
         assert self._over is not None
         assert self._server is not None
-        self._judged.append(judged)
+        self._judged.append(attrs.evolve(judged, trace=()))  # thousands would fill the memory
         if self._as_json:
             self._write({"event": "transfer", **judged.as_dict()})
         else:

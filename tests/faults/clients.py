@@ -188,9 +188,11 @@ async def run_one(program: Program, direction: Direction, spec: Spec) -> Outcome
         )
 
 
-async def run_all(found: Sequence[Program], specs: Sequence[Spec], jobs: int) -> list[Outcome]:
-    """Run everything, many at once."""
-    limiter, outcomes = trio.CapacityLimiter(jobs), list[Outcome]()
+async def run_all(
+    found: Sequence[Program], specs: Sequence[Spec], jobs: int, outcomes: list[Outcome]
+) -> None:
+    """Run everything, many at once; outcomes are there as they come."""
+    limiter = trio.CapacityLimiter(jobs)
     cases = [
         (program, direction, spec)
         for spec in specs
@@ -210,7 +212,6 @@ async def run_all(found: Sequence[Program], specs: Sequence[Spec], jobs: int) ->
             nursery.start_soon(play, *case)
     if sys.stderr.isatty():
         click.echo(err=True)
-    return outcomes
 
 
 def report(found: Sequence[Program], outcomes: Sequence[Outcome]) -> str:
@@ -270,7 +271,11 @@ def main() -> int:
         for spec in every_fault()
         if not arguments.fault or spec.name in arguments.fault or str(spec) in arguments.fault
     ]
-    outcomes = trio.run(run_all, found, specs, arguments.jobs)
+    outcomes: list[Outcome] = []
+    try:
+        trio.run(run_all, found, specs, arguments.jobs, outcomes)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted: {len(outcomes)} runs are reported", err=True)
     text = report(found, outcomes)
     if str(arguments.out) == "-":
         click.echo(text, nl=False)

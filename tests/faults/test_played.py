@@ -144,7 +144,7 @@ async def test_the_shapes_of_errors(autojump_clock: MockClock) -> None:
 
 async def test_lengths_and_bits(autojump_clock: MockClock) -> None:
     long = await run_client("long-data:extra=5", READ, PLAIN)
-    assert [len(entry.octets) for entry in long.first.trace][2] == 4 + 512 + 5
+    assert [entry.size for entry in long.first.trace][2] == 4 + 512 + 5
     short = await run_client("short-data:less=5", READ, PLAIN)
     assert short.octets == short.expected[: 2 * 512 - 5]
     bit = await run_client("corrupted", READ, PLAIN)

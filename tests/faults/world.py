@@ -102,10 +102,10 @@ def _told(entry: Entry) -> str:
     arrow = "<" if entry.what in ("heard", "dropped") else ">"
     arrow = {Via.OWN: arrow, Via.STRAY: f"~{arrow}", Via.LISTENING: f"listening {arrow}"}[entry.via]
     lost = " lost" if entry.what in ("lost", "dropped") else ""
-    return f"{arrow} {packet_text(entry.octets)}{lost}"
+    return f"{arrow} {packet_text(entry.octets, entry.size)}{lost}"
 
 
-def packet_text(octets: bytes) -> str:
+def packet_text(octets: bytes, size: int) -> str:
     """Return what a datagram is, in short."""
     opcode = opcode_of(octets)
     if len(octets) >= 4 and opcode in (Opcode.DATA, Opcode.ACK, Opcode.ERROR):
@@ -113,4 +113,4 @@ def packet_text(octets: bytes) -> str:
     if opcode == Opcode.OACK:
         words = octets[2:].decode("latin-1").split("\0")
         return " ".join(["OACK", *words]).strip()
-    return f"{len(octets)} octets"
+    return f"{size} octets"

@@ -34,6 +34,10 @@ RECENT: Final = 64
 """Datagrams of which it is remembered when they were sent."""
 
 
+HEAD_MAX: Final = 64
+"""Octets of each that are remembered: an OACK, or the text of an ERROR, fits."""
+
+
 class Severity(Enum):
     """How wrong something is."""
 
@@ -59,6 +63,9 @@ class Entry:
     """``sent``, ``lost``, ``heard``, ``dropped``, ``request``, ``port closed``."""
     via: Via = Via.OWN
     octets: bytes = b""
+    """The beginning of the datagram: `HEAD_MAX` octets at most."""
+    size: int = 0
+    """Octets of all of it."""
 
 
 class Conduct(ABC):
@@ -216,7 +223,8 @@ class Conduct(ABC):
 
     def _note(self, now: float, what: str, via: Via, octets: bytes) -> None:
         if len(self.trace) < TRACE_MAX:
-            self.trace.append(Entry(now - self.started, what, via, octets))
+            entry = Entry(now - self.started, what, via, octets[:HEAD_MAX], len(octets))
+            self.trace.append(entry)
 
 
 def _shown(octets: Buffer) -> str:

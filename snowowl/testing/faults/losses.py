@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import attrs
 
@@ -23,6 +23,27 @@ from snowowl.testing.faults.parameters import number, real
 
 _TIMES = "how often; 0: each time"
 
+TIMES_BORNE: Final = 3
+"""What is lost so often, in four seconds, every client must get over; what is lost more often it may
+give up."""
+
+SECONDS_BORNE: Final = 5.0
+"""So long every client must wait; longer it need not."""
+
+LOSS_BORNE: Final = 0.2
+
+
+def after(times: int) -> Expect:
+    """Return what a correct client makes of a datagram that is lost so often."""
+    if times == FOR_EVER:
+        return Expect.END
+    return Expect.RECOVER if times <= TIMES_BORNE else Expect.EITHER
+
+
+def waiting(seconds: float) -> Expect:
+    """Return what a correct client makes of so long a silence."""
+    return Expect.RECOVER if seconds <= SECONDS_BORNE else Expect.EITHER
+
 
 @attrs.define(eq=False)
 class _Lost(AtBlock):
@@ -30,8 +51,8 @@ class _Lost(AtBlock):
 
     @property
     def expects(self) -> Expect:
-        """What is lost for ever cannot be had."""
-        return Expect.END if self.times == FOR_EVER else Expect.RECOVER
+        """What is lost for ever cannot be had, what is lost often may be given up."""
+        return after(self.times)
 
     def loses(self, copy: int) -> bool:
         """Say whether a copy is lost."""
@@ -85,7 +106,7 @@ class LostFinalAck(Fault):
     @property
     def expects(self) -> Expect:
         """That the last ACK never comes does not undo the upload."""
-        return Expect.EITHER if self.times == FOR_EVER else Expect.RECOVER
+        return Expect.EITHER if self.times == FOR_EVER else after(self.times)
 
     def sends(self, packet: Outgoing) -> Iterable[Delivery]:
         """Lose it."""
@@ -109,7 +130,7 @@ class LostOack(OfOack):
     @property
     def expects(self) -> Expect:
         """A server that never answers cannot be used."""
-        return Expect.END if self.times == FOR_EVER else Expect.RECOVER
+        return after(self.times)
 
     def sends(self, packet: Outgoing) -> Iterable[Delivery]:
         """Lose it."""
@@ -134,7 +155,7 @@ class LostFirstAnswer(Fault):
     @property
     def expects(self) -> Expect:
         """A server that never answers cannot be used."""
-        return Expect.END if self.times == FOR_EVER else Expect.RECOVER
+        return after(self.times)
 
     def sends(self, packet: Outgoing) -> Iterable[Delivery]:
         """Lose it."""
@@ -207,6 +228,11 @@ class RandomLoss(Fault):
 
     p: float = real(0.1, "the probability, 0 to 0.9", maximum=0.9, drawn=(0.02, 0.3))
 
+    @property
+    def expects(self) -> Expect:
+        """Who loses too much may give up."""
+        return Expect.RECOVER if self.p <= LOSS_BORNE else Expect.EITHER
+
     def sends(self, packet: Outgoing) -> Iterable[Delivery]:
         """Lose some."""
         if packet.kind is not Kind.ERROR and self._loses():
@@ -235,6 +261,11 @@ class Delayed(AtBlock):
 
     seconds: float = real(3.0, "how late; let it be longer than the client's timeout", maximum=25)
 
+    @property
+    def expects(self) -> Expect:
+        """Who waits too long may give up."""
+        return waiting(self.seconds)
+
     def sends(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send it late."""
         if not self.is_at(packet):
@@ -253,6 +284,11 @@ class SlowStart(Fault):
     correct = "Repeats its request from the same port, or waits; goes on with the answer."
 
     seconds: float = real(3.0, "how long", maximum=25, drawn=(0.5, 5))
+
+    @property
+    def expects(self) -> Expect:
+        """Who waits too long may give up."""
+        return waiting(self.seconds)
 
     def sends(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send it late."""
@@ -273,6 +309,11 @@ class Slow(Fault):
     correct = "Is patient; the transfer takes longer, no more."
 
     seconds: float = real(0.1, "how late", maximum=10, drawn=(0.02, 0.3))
+
+    @property
+    def expects(self) -> Expect:
+        """Who waits too long may give up."""
+        return waiting(self.seconds)
 
     def sends(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send it late."""

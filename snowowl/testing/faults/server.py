@@ -30,8 +30,6 @@ from snowowl.wire.packets import Mode, ReadRequest
 TRANSFERS_MAX: Final = 100
 """Transfers at the same time: this is a tool for a few boards on a bench."""
 
-JUDGED_MAX: Final = 100_000
-
 _BUSY = encode_error(ErrorCode.NOT_DEFINED, "server is busy, try again")
 _MAIL = encode_error(ErrorCode.ILLEGAL_OPERATION, "mode mail is obsolete (RFC 1350)")
 
@@ -54,13 +52,15 @@ class FaultServer:
         *,
         judged: Callable[[Judged], None] = lambda _: None,
         warned: Callable[[str], None] = lambda _: None,
+        remembers: bool = True,
     ) -> None:
         self.transfers: list[Judged] = []
-        """Those that are over, as they were judged."""
+        """Those that are over, as they were judged; none unless it `remembers`."""
         self.plan = plan
         self._setting = setting
         self._seed = seed
         self._tell = judged
+        self._remembers = remembers
         self._warn = warned
         """Told of requests that were refused for a fault that is written wrongly."""
         self._played: dict[str, int] = {}
@@ -183,7 +183,7 @@ class FaultServer:
     async def _run(self, stage: Stage) -> None:
         try:
             judged = await stage.run()
-            if len(self.transfers) < JUDGED_MAX:
+            if self._remembers:
                 self.transfers.append(judged)
             self._tell(judged)
         finally:
