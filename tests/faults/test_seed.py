@@ -29,7 +29,7 @@ async def test_the_second_play_differs_from_the_first(autojump_clock: MockClock)
     """A client that is tried a hundred times is not tried with the same loss each time."""
     network = SimNetwork()
     async with faulty_server(
-        {"f": FILE}, "random-loss:p=0.3", listen=f"{SERVER}:69", network=network
+        {"f": FILE}, "random-loss:p=0.15", listen=f"{SERVER}:69", network=network
     ) as server:
         for _ in range(2):
             await snowowl.get(server.url("f"), options=LOCK_STEP, network=network)

@@ -70,7 +70,7 @@ WRITERS = [
     ("double-all", Mistake.APPRENTICE, MISBEHAVED, "Sorcerer's Apprentice"),
     ("stray-ack", Mistake.ANY_PORT, MISBEHAVED, "took another port for the server"),
     ("wrong-block", Mistake.ANY_NUMBER, MISBEHAVED, "sent DATA 4 when block 1"),
-    ("lost-ack:times=3", Mistake.OTHER_OCTETS, MISBEHAVED, "other octets in DATA"),
+    ("lost-ack:times=2", Mistake.OTHER_OCTETS, MISBEHAVED, "other octets in DATA"),
     ("delayed:seconds=5", Mistake.NO_RETRIES, MISBEHAVED, "could have completed"),
     ("disk-full", Mistake.IGNORES_ERRORS, MISBEHAVED, "went on after ERROR 3"),
     ("silence", Mistake.FOR_EVER, NON_STRICT, "did not give up"),

@@ -8,6 +8,7 @@ import attrs
 
 from snowowl.datagram.interface import Endpoint, LocalAddress, Network
 from snowowl.observe.events import Direction
+from snowowl.protocol.retransmit import RetransmitPolicy
 from snowowl.testing.faults.content import Files
 from snowowl.wire.packets import ReadRequest, Request
 
@@ -17,6 +18,19 @@ every 5 s, curl every 6 s at most."""
 
 PATIENCE_SECONDS: Final = 120.0
 """A client that still speaks so long after the server has done with it does not give up."""
+
+RETRANSMIT: Final = RetransmitPolicy(
+    initial=1.3,
+    floor=1.3,
+    ceiling=5.2,
+    retries=8,
+    silence_max=0.0,
+    retries_unanswered=8,
+    probe_floor=1.3,
+)
+"""A server of the old kind: so late that a client has time to act first, and later each time, so that it
+does not keep a client's timer from going off.  No multiple of a second: timers of both sides that go off
+at the same time would make a play differ from the last."""
 
 
 @attrs.frozen

@@ -10,14 +10,19 @@ import attrs
 from snowowl.observe.events import Direction
 from snowowl.protocol.negotiation import Policy, Terms
 from snowowl.testing.faults.content import Content, Generated, Octets
-from snowowl.testing.faults.model import Delivery, Expect, Fault, Kind, OnceAtBlock, Outgoing
+from snowowl.testing.faults.model import (
+    GAP_SECONDS,
+    Delivery,
+    Expect,
+    Fault,
+    Kind,
+    OnceAtBlock,
+    Outgoing,
+)
 from snowowl.testing.faults.parameters import number, word
 from snowowl.wire import options as known
 from snowowl.wire.constants import BLKSIZE_MAX, HEADER_SIZE
 from snowowl.wire.packets import Options
-
-GAP = 0.05
-"""Seconds from what is wrong to what is right: whoever takes the wrong one has shown it by then."""
 
 ETHERNET_BLKSIZE_MAX = 1468
 
@@ -53,7 +58,7 @@ class WrongBlock(OnceAtBlock):
             "far": right + 1000,
         }[self.number]
         octets = packet.octets[:2] + (wrong & 0xFFFF).to_bytes(2, "big") + packet.octets[4:]
-        return (Delivery(octets), packet.as_is(GAP))
+        return (Delivery(octets), packet.as_is(GAP_SECONDS))
 
 
 @attrs.define(eq=False)
@@ -80,7 +85,7 @@ class LongData(OnceAtBlock):
         """Send too much, and what is right."""
         extra = min(self._blksize + self.extra, BLKSIZE_MAX + HEADER_SIZE)
         octets = packet.octets.ljust(HEADER_SIZE + extra, b"+")
-        return (Delivery(octets), packet.as_is(GAP))
+        return (Delivery(octets), packet.as_is(GAP_SECONDS))
 
 
 @attrs.define(eq=False)
@@ -145,7 +150,7 @@ class Truncated(OnceAtBlock):
 
     def play(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send the beginning, and all."""
-        return (Delivery(packet.octets[: self.octets]), packet.as_is(GAP))
+        return (Delivery(packet.octets[: self.octets]), packet.as_is(GAP_SECONDS))
 
 
 @attrs.define(eq=False)
@@ -164,7 +169,7 @@ class UnknownOpcode(OnceAtBlock):
     def play(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send it, and what is right."""
         octets = self.opcode.to_bytes(2, "big") + packet.octets[2:]
-        return (Delivery(octets), packet.as_is(GAP))
+        return (Delivery(octets), packet.as_is(GAP_SECONDS))
 
 
 @attrs.define(eq=False)
@@ -179,7 +184,7 @@ class RequestBack(OnceAtBlock):
 
     def play(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send it, and what is right."""
-        return (Delivery(b"\0\1/etc/passwd\0octet\0"), packet.as_is(GAP))
+        return (Delivery(b"\0\1/etc/passwd\0octet\0"), packet.as_is(GAP_SECONDS))
 
 
 @attrs.define(eq=False)
@@ -195,8 +200,8 @@ class WrongDirection(OnceAtBlock):
     def play(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send it, and what is right."""
         if packet.kind is Kind.DATA:
-            return (Delivery(b"\0\4" + packet.number), packet.as_is(GAP))
-        return (Delivery(b"\0\3" + packet.number + b"unasked"), packet.as_is(GAP))
+            return (Delivery(b"\0\4" + packet.number), packet.as_is(GAP_SECONDS))
+        return (Delivery(b"\0\3" + packet.number + b"unasked"), packet.as_is(GAP_SECONDS))
 
 
 @attrs.define(eq=False)
@@ -217,7 +222,7 @@ class Garbage(OnceAtBlock):
         noise = bytearray(self.draws.randbytes(self.octets))
         if noise:
             noise[0] = 0xF0 | noise[0]  # none of TFTP's opcodes
-        return (Delivery(bytes(noise)), packet.as_is(GAP))
+        return (Delivery(bytes(noise)), packet.as_is(GAP_SECONDS))
 
 
 @attrs.define(eq=False)

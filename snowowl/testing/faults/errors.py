@@ -9,6 +9,7 @@ import attrs
 
 from snowowl.observe.events import Direction
 from snowowl.testing.faults.model import (
+    GAP_SECONDS,
     Delivery,
     Expect,
     Fault,
@@ -231,7 +232,7 @@ class ErrorTruncated(OnceAtBlock):
 
     def play(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send it, and go on."""
-        return (Delivery(b"\0\5"), packet.as_is(0.05))
+        return (Delivery(b"\0\5"), packet.as_is(GAP_SECONDS))
 
 
 FAULTS = (

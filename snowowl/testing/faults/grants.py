@@ -9,7 +9,7 @@ import attrs
 
 from snowowl.observe.events import Direction
 from snowowl.protocol.negotiation import Policy
-from snowowl.testing.faults.model import Delivery, Expect, Fault, Kind, Outgoing
+from snowowl.testing.faults.model import GAP_SECONDS, Delivery, Expect, Fault, Kind, Outgoing
 from snowowl.testing.faults.parameters import number
 from snowowl.wire import options as known
 from snowowl.wire.codec import encode
@@ -36,7 +36,7 @@ class OackWithoutRequest(Fault):
         if not packet.first or self.reached:
             return super().sends(packet)
         self.reached = True
-        return (Delivery(encode(OptionAck(((b"blksize", b"1024"),)))), packet.as_is(0.05))
+        return (Delivery(encode(OptionAck(((b"blksize", b"1024"),)))), packet.as_is(GAP_SECONDS))
 
 
 @attrs.define(eq=False)
@@ -54,7 +54,7 @@ class OackLate(Fault):
         if packet.kind not in (Kind.DATA, Kind.ACK) or packet.block < 2 or self.reached:
             return super().sends(packet)
         self.reached = True
-        return (Delivery(encode(OptionAck(((b"blksize", b"8"),)))), packet.as_is(0.05))
+        return (Delivery(encode(OptionAck(((b"blksize", b"8"),)))), packet.as_is(GAP_SECONDS))
 
 
 @attrs.define(eq=False)
@@ -104,7 +104,8 @@ class BlksizeSmaller(Fault):
     name = "blksize-smaller"
     what = "the server grants a smaller blksize than was asked for"
     clause = "RFC 2348"
-    correct = "Uses the smaller one."
+    correct = "Uses the smaller one, or refuses it by ERROR 8."
+    expect = Expect.EITHER
     needs: ClassVar[frozenset[bytes]] = frozenset({known.BLKSIZE})
     examples: ClassVar[tuple[str, ...]] = ("", "octets=8")
 

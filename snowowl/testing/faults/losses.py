@@ -23,7 +23,7 @@ from snowowl.testing.faults.parameters import number, real
 
 _TIMES = "how often; 0: each time"
 
-TIMES_BORNE: Final = 3
+TIMES_BORNE: Final = 2
 """What is lost so often, in four seconds, every client must get over; what is lost more often it may
 give up."""
 
@@ -75,7 +75,7 @@ class LostData(_Lost):
     clause = "RFC 1350 2"
     correct = "Repeats its last ACK after a timeout, or waits for the DATA to come again; goes on."
     direction: ClassVar[Direction | None] = Direction.READ
-    examples: ClassVar[tuple[str, ...]] = ("", "block=1", "times=3", "times=0")
+    examples: ClassVar[tuple[str, ...]] = ("", "block=1", "times=2", "times=0")
 
 
 @attrs.define(eq=False)
@@ -87,7 +87,7 @@ class LostAck(_Lost):
     clause = "RFC 1350 2"
     correct = "Sends the DATA again after a timeout, and goes on when the ACK has come."
     direction: ClassVar[Direction | None] = Direction.WRITE
-    examples: ClassVar[tuple[str, ...]] = ("", "times=3", "times=0")
+    examples: ClassVar[tuple[str, ...]] = ("", "times=2", "times=0")
 
 
 @attrs.define(eq=False)

@@ -26,6 +26,11 @@ FOR_EVER: Final = 0
 """As a number of times: each time."""
 
 
+GAP_SECONDS: Final = 0.2
+"""From what is wrong to what is right: whoever takes the wrong one has shown it by then, slow boards
+too."""
+
+
 class Kind(Enum):
     """What a datagram is."""
 

@@ -34,9 +34,8 @@ from snowowl.protocol.events import (
 )
 from snowowl.protocol.negotiation import Policy, Terms, negotiate
 from snowowl.protocol.read import ReadTransfer
-from snowowl.protocol.retransmit import RetransmitPolicy
 from snowowl.protocol.write import WriteTransfer
-from snowowl.testing.faults.asked import PATIENCE_SECONDS, Asked, Setting
+from snowowl.testing.faults.asked import PATIENCE_SECONDS, RETRANSMIT, Asked, Setting
 from snowowl.testing.faults.conduct import Conduct
 from snowowl.testing.faults.content import SIZE_MAX, Content, Octets
 from snowowl.testing.faults.model import Delivery, Fault, Kind, Outgoing, Via
@@ -59,12 +58,6 @@ GONE_SECONDS: Final = 0.2
 
 HEADERS: Final = {4: 20 + 8 + 4, 16: 40 + 8 + 4}
 """Octets of IP, UDP and TFTP headers by the length of an address."""
-
-RETRANSMIT: Final = RetransmitPolicy(
-    initial=1.3, floor=1.3, ceiling=1.3, retries=30, silence_max=0.0, retries_unanswered=30
-)
-"""A server of the old kind, without guessing, so that a client has time to act first.  No multiple of a
-second: timers of both sides that go off at the same time would make a play differ from the last."""
 
 
 class _PatientWrite(WriteTransfer):

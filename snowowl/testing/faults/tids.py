@@ -7,13 +7,19 @@ from typing import ClassVar
 
 import attrs
 
-from snowowl.testing.faults.model import Delivery, Expect, Fault, Kind, OnceAtBlock, Outgoing, Via
+from snowowl.testing.faults.model import (
+    GAP_SECONDS,
+    Delivery,
+    Expect,
+    Fault,
+    Kind,
+    OnceAtBlock,
+    Outgoing,
+    Via,
+)
 from snowowl.testing.faults.parameters import number
 from snowowl.wire.codec import encode, encode_ack, encode_data_header, encode_error
 from snowowl.wire.packets import OptionAck
-
-GAP: float = 0.05
-"""Seconds from the stray to the right datagram: whoever takes the stray has shown it by then."""
 
 _STRAY = b"This is not of your file. "
 
@@ -29,7 +35,7 @@ class _Stray(OnceAtBlock):
     def play(self, packet: Outgoing) -> Iterable[Delivery]:
         """Send something from another port, and then what is right."""
         stray = Delivery(self.stray(packet), via=Via.STRAY)
-        return (stray, packet.as_is(GAP))
+        return (stray, packet.as_is(GAP_SECONDS))
 
     def stray(self, packet: Outgoing) -> bytes:
         """Return what comes from the other port."""

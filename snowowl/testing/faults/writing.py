@@ -22,7 +22,10 @@ class Writing(Conduct):
         self._digests: dict[int, int] = {}
         self._sent_at: dict[int, float] = {}
         self._acks: set[int] = set()
-        self._ack_was_double_at = -1.0
+        self._acked_at: dict[int, float] = {}
+        """When the first ACK of a block was delivered."""
+        self._doubled: set[int] = set()
+        """Blocks of which an ACK was delivered more than once."""
         self._final: int | None = None
         self._final_acked = False
         self.datagrams = 0
@@ -61,8 +64,8 @@ class Writing(Conduct):
         block = delivery.block
         if block is None:
             return
-        if block <= self.acked:
-            self._ack_was_double_at = now
+        if self._acked_at.setdefault(block, now) != now or block in self._acks:
+            self._doubled.add(block)
         self._acks.add(block)
         self.acked = max(self.acked, block)
         self._final_acked |= delivery.last
@@ -74,7 +77,8 @@ class Writing(Conduct):
         number, payload = int.from_bytes(heard.octets[2:4], "big"), heard.octets[HEADER_SIZE:]
         block = heard.block
         if block is None or self.acked < 0:
-            self.wrong(f"sent DATA {number} when block {max(self.acked, 0)} was acknowledged last")
+            last = f"when block {self.acked} was acknowledged last"
+            self.wrong(f"sent DATA {number} {last if self.acked >= 0 else 'without an answer'}")
             return
         if len(payload) > self.terms.blksize:
             self.wrong(f"sent DATA of {len(payload)} octets, but blksize is {self.terms.blksize}")
@@ -102,6 +106,17 @@ class Writing(Conduct):
             reasons = len(self._acks) + len(self.waits)
             if self.datagrams > len(self._digests) + window * reasons:
                 self.wrong("multiplied its DATA (Sorcerer's Apprentice, RFC 1123 4.2.3.1)")
-        elif now - self._ack_was_double_at < QUICK_SECONDS:
+        elif self._is_apprentice(block, now):
             self.apprentice += 1
             self.wrong("sent DATA for a duplicate ACK (Sorcerer's Apprentice, RFC 1123 4.2.3.1)")
+
+    def _is_apprentice(self, block: int, now: float) -> bool:
+        """Say whether a block comes again because the ACK before it did.
+
+        Counted from the first of the two ACKs: sooner no timer of the client can have gone off, however
+        late this side may be in hearing it.
+        """
+        acked_at = self._acked_at.get(block - 1)
+        if acked_at is None or block - 1 not in self._doubled:
+            return False
+        return now - acked_at < QUICK_SECONDS
