@@ -22,7 +22,7 @@ READERS = [
     ("delayed:seconds=5", Mistake.NO_RETRIES, MISBEHAVED, "could have completed"),
     ("slow-start:seconds=5", Mistake.NO_RETRIES, MISBEHAVED, "could have completed"),
     ("silence", Mistake.FOR_EVER, NON_STRICT, "did not give up"),
-    ("long-data", Mistake.ANY_LENGTH, MISBEHAVED, "acknowledged block 2"),
+    ("long-data", Mistake.ANY_LENGTH, NON_STRICT, "longer than blksize"),
     ("wrong-block", Mistake.ANY_NUMBER, MISBEHAVED, "acknowledged block 3"),
     ("wrong-block:number=far", Mistake.ANY_NUMBER, MISBEHAVED, "acknowledged block 1002"),
     ("wrong-block", Mistake.HANGS_UP, MISBEHAVED, "aborted with ERROR 0 (what is this)"),

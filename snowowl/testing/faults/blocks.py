@@ -15,6 +15,7 @@ from snowowl.testing.faults.model import (
     Delivery,
     Expect,
     Fault,
+    Incoming,
     Kind,
     OnceAtBlock,
     Outgoing,
@@ -75,17 +76,29 @@ class LongData(OnceAtBlock):
 
     extra: int = number(1, "octets beyond blksize", minimum=1, maximum=65000, drawn=(1, 1000))
     _blksize: int = attrs.field(default=512, init=False)
+    _right: bool = attrs.field(default=False, init=False)
 
     def content(self, content: Content, terms: Terms) -> Content:
         """Learn the blksize."""
         self._blksize = terms.blksize
         return content
 
+    def sends(self, packet: Outgoing) -> Iterable[Delivery]:
+        """Note that what is right has been sent."""
+        self._right |= self.reached and self.is_at(packet)
+        return super().sends(packet)
+
     def play(self, packet: Outgoing) -> Iterable[Delivery]:
-        """Send too much, and what is right."""
-        extra = min(self._blksize + self.extra, BLKSIZE_MAX + HEADER_SIZE)
-        octets = packet.octets.ljust(HEADER_SIZE + extra, b"+")
-        return (Delivery(octets), packet.as_is(GAP_SECONDS))
+        """Send too much; what is right comes when the server's timer goes off."""
+        size = min(self._blksize + self.extra, BLKSIZE_MAX + HEADER_SIZE)
+        return (Delivery(packet.octets.ljust(HEADER_SIZE + size, b"+"), packet.block),)
+
+    def answers(self, heard: Incoming) -> Iterable[Delivery]:
+        """Look whether it was taken."""
+        if heard.kind is Kind.ACK and heard.block == self._at and self.reached and not self._right:
+            # Cut to the client's buffer it looks right: many cannot know better.
+            self.complaint = "took DATA that is longer than blksize"
+        return ()
 
 
 @attrs.define(eq=False)
