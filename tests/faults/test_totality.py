@@ -21,7 +21,7 @@ REQUESTS = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.sampled_from(list(every_fault())), REQUESTS, st.lists(datagrams(), max_size=6))
 @example(
     Spec("double-all"), request(1), [b"", b"\0", b"\0\4\0", b"\0\3\0\0", b"\0\5", b"\xff" * 70]

@@ -56,6 +56,9 @@ AFTER_ERROR_SECONDS: Final = 3.0
 GONE_SECONDS: Final = 0.2
 """How long to listen after a good end, after an ERROR, and after the client's port was closed."""
 
+GRACE_SECONDS: Final = 0.1
+"""For the last datagrams of a client whose end is known otherwise."""
+
 HEADERS: Final = {4: 20 + 8 + 4, 16: 40 + 8 + 4}
 """Octets of IP, UDP and TFTP headers by the length of an address."""
 
@@ -95,7 +98,7 @@ class Stage:
         self._started = trio.current_time()
         self._done_at = self._late_at = self._started
         self._endless = False
-        self._ended = False
+        self._end_at = math.inf
 
     async def run(self) -> Judged:
         """Play to the end, and judge.  Cancelled, nothing is judged."""
@@ -108,8 +111,8 @@ class Stage:
         return self._judge()
 
     def settle(self) -> None:
-        """End now: the client is known to be done."""
-        self._ended = True
+        """End, as soon as what has arrived is heard: the client is known to be done."""
+        self._end_at = min(self._end_at, trio.current_time() + GRACE_SECONDS)
         self._changed.set()
 
     def ask_anew(self) -> None:
@@ -199,8 +202,8 @@ class Stage:
             if not self.done and self._machine.deadline <= now:
                 self._handle(TimerExpired(now))
             self._look(now)
-            until = self._until()
-            if self._ended or until <= now:
+            until = min(self._until(), self._end_at)
+            if until <= now:
                 return
             self._changed = trio.Event()
             deadline = math.inf if self.done else self._machine.deadline
