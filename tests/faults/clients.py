@@ -221,7 +221,7 @@ def report(found: Sequence[Program], outcomes: Sequence[Outcome]) -> str:
         names = [program.name for program in found]
         lines += ["", f"## {'Downloads' if direction is Direction.READ else 'Uploads'}", ""]
         lines += [f"| fault | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
-        for spec in dict.fromkeys(str(one.spec) for one in outcomes):
+        for spec in map(str, every_fault()):
             row = [cells.get((direction, spec, name)) for name in names]
             if any(row):
                 texts = " | ".join(one.cell if one else "" for one in row)
