@@ -17,6 +17,7 @@ _COMMANDS = {
     "bench": "Load a TFTP server and check every octet.",
     "config": "Check, write and show configuration files.",
     "conformance": "Try a TFTP server clause by clause.",
+    "faults": "Test a TFTP client by a server that plays faults.",
     "get": "Fetch a file from a TFTP server.",
     "put": "Send a file to a TFTP server.",
     "serve": "Serve a folder by TFTP.",

@@ -34,6 +34,7 @@ from snowowl.protocol.events import (
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.sending import Sending
+from snowowl.protocol.transfer import State
 from snowowl.wire.codec import Buffer, data_headers, encode_error, header_offset, opcode_of
 from snowowl.wire.constants import HEADER_SIZE, ErrorCode, Opcode
 
@@ -135,13 +136,18 @@ class Session:
             if opcode_of(received.data) != Opcode.ERROR:
                 self._endpoint.send([Packet(received.peer, _STRAY)])
             return
-        if not self.settled:
-            # Learn the TID from the first packet that a server could have sent.
-            if opcode_of(received.data) not in _ANSWERS:
-                return
-            self.settled = True
-            self._peer = peer
-        await self._handle(DatagramsReceived(received.data, received.stride, now))
+        event = DatagramsReceived(received.data, received.stride, now)
+        if self.settled:
+            await self._handle(event)
+            return
+        # Learn the TID from the first packet that a server could have sent, and that answers the
+        # request: after any other it is repeated to the port that listens.
+        if opcode_of(received.data) not in _ANSWERS:
+            return
+        listening, self._peer, self.settled = self._peer, peer, True
+        await self._handle(event)
+        if self.transfer.state is State.NEGOTIATING:
+            self._peer, self.settled = listening, False
 
     async def _handle(self, event: Event) -> None:
         await self._carry_out(self.transfer.handle(event))

@@ -66,6 +66,13 @@ class SocketEndpoint(ABC):
         drops: int = _MEMINFO.unpack(octets)[8] if len(octets) == _MEMINFO.size else 0
         return drops
 
+    def omit_checksums(self) -> bool:
+        """Send without UDP checksums from now on (RFC 768); say whether that can be had."""
+        if sys.platform != "linux" or self._socket.family != socket.AF_INET:
+            return False
+        self._socket.setsockopt(socket.SOL_SOCKET, cmsg.SO_NO_CHECK, 1)
+        return True
+
     @abstractmethod
     def receive(self) -> Sequence[Received]:
         """Return what has arrived, a batch at most; empty if nothing has."""

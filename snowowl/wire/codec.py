@@ -134,10 +134,18 @@ def decode_request(datagram: Buffer) -> Request:
 
 
 def decode_option_ack(datagram: Buffer) -> OptionAck:
-    """Decode an OACK (RFC 2347).  Raises MalformedPacket for any other opcode."""
+    """Decode an OACK (RFC 2347).  Raises MalformedPacket for any other opcode.
+
+    A last value without its NUL counts: a client that left a blksize out would take the first block,
+    which is shorter than the 512 octets it goes by then, for the end of the file.
+    """
     if opcode_of(datagram) != Opcode.OACK:
         raise MalformedPacket("not an OACK", None)
-    return OptionAck(_read_options(bytes(datagram[2:]).split(b"\0")[:-1]))
+    strings = bytes(datagram[2:]).split(b"\0")
+    rest = strings.pop()
+    if rest and len(strings) % 2:
+        strings.append(rest)
+    return OptionAck(_read_options(strings))
 
 
 def decode_error(datagram: Buffer) -> Error:

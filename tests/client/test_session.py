@@ -98,6 +98,29 @@ async def test_noise_does_not_choose_the_tid(autojump_clock: trio.testing.MockCl
 
 
 @pytest.mark.rfc("2347")
+@pytest.mark.rfc("1350 4")
+@pytest.mark.parametrize("octets", [b"\0\3\0", b"\0\6", encode_ack(0)], ids=["cut", "empty", "ack"])
+async def test_what_answers_nothing_does_not_choose_the_tid(
+    autojump_clock: trio.testing.MockClock, octets: bytes
+) -> None:
+    """The request is repeated to the port that listens, not to the one that sent nonsense."""
+    right = reader(b"x" * 1000)
+    requests = 0
+
+    def script(peer: bytes, datagram: bytes) -> Sequence[Answer]:
+        nonlocal requests
+        requests += peer == LISTENING
+        if requests == 1:
+            return ((OTHER_TID, octets),)
+        return right(peer, datagram)
+
+    network = FakeNetwork(script)
+    received = await get(URL, network=network, options=PLAIN)
+    assert received.octets == b"x" * 1000
+    assert requests == 2
+    assert network.sent_to(OTHER_TID) == []
+
+
 @pytest.mark.parametrize(
     ("grant", "words"),
     [

@@ -23,7 +23,13 @@ import attrs
 import pytest
 
 from tests.netboot.program import Program, running
-from tests.netboot.servers import ADDRESS, ADDRESS_V6, server_command, server_obstacle
+from tests.netboot.servers import (
+    ADDRESS,
+    ADDRESS_V6,
+    ServerCommand,
+    server_command,
+    server_obstacle,
+)
 from tests.netboot.witness import Datagram
 
 NETMASK = "255.255.255.0"
@@ -173,9 +179,15 @@ def _dhcp(boot_file: str) -> list[str]:
 
 @contextlib.contextmanager
 def netboot_lab(
-    root: Path, *, boot_file: str = "", serve_options: Sequence[str] = ()
+    root: Path,
+    *,
+    boot_file: str = "",
+    serve_options: Sequence[str] = (),
+    command: ServerCommand | None = None,
 ) -> Iterator[Lab]:
     """Run a lab in which `root` is served, and DHCP names `boot_file`, for the length of the block.
+
+    `command` starts a server in place of the one that trials run against.
 
     A failure inside is shown the consoles of server and witness: the log line of each transfer,
     and each request with its answer. Skips the trial where namespaces cannot be made.
@@ -194,6 +206,6 @@ def netboot_lab(
 
         watching = start("witness", (sys.executable, str(witness), "s0"), "watching s0")
         start("dhcp", _dhcp(boot_file), "DHCP, IP range")
-        command = server_command(root, serve_options)
+        command = command or server_command(root, serve_options)
         server = start("server", command.words, command.ready)
         yield Lab(server, watching, server_space, client_space)

@@ -182,6 +182,17 @@ def test_an_oack_keeps_the_order_of_its_options() -> None:
     assert encode(decode_option_ack(datagram)) == datagram
 
 
+@pytest.mark.rfc("2347")
+def test_an_oack_whose_last_nul_is_missing_says_what_it_says() -> None:
+    """Left out, a blksize of 100 would be 512, and the first block the end of the file."""
+    assert decode_option_ack(b"\0\6blksize\000100") == OptionAck(((b"blksize", b"100"),))
+    two = OptionAck(((b"tsize", b"7"), (b"blksize", b"100")))
+    assert decode_option_ack(b"\0\6tsize\0007\0blksize\000100") == two
+    # What follows the last option, and is none, is padding.
+    assert decode_option_ack(b"\0\6blksize\000100\0junk") == OptionAck(((b"blksize", b"100"),))
+    assert decode_option_ack(b"\0\6blksize") == OptionAck(())
+
+
 def test_what_is_no_oack() -> None:
     with pytest.raises(MalformedPacket, match="not an OACK"):
         decode_option_ack(encode_ack(0))
