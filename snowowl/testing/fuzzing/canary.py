@@ -7,7 +7,7 @@ without one any answer to a request for a file that is missing will do.
 from __future__ import annotations
 
 import random
-from typing import Final
+from typing import Final, Self
 
 import attrs
 import trio
@@ -17,7 +17,7 @@ from snowowl.datagram.interface import Network
 from snowowl.testing.fuzzing.describe import described
 from snowowl.testing.fuzzing.player import FAREWELL
 from snowowl.testing.probe import Heard, Probe
-from snowowl.wire.codec import block_number_of, encode, encode_ack, opcode_of
+from snowowl.wire.codec import encode, encode_ack, encode_data_header, opcode_of
 from snowowl.wire.constants import BLKSIZE_DEFAULT, HEADER_SIZE, Opcode
 from snowowl.wire.packets import ReadRequest
 
@@ -49,11 +49,7 @@ class Canary:
     def __init__(self, network: Network, server: bytes, read: bytes | None, seed: int) -> None:
         self._network = network
         self._server = server
-        self.name = (
-            read
-            if read is not None
-            else b"snowowl-missing-%08x" % random.Random(seed).randrange(2**32)
-        )  # noqa: S311, E501 - a name
+        self.name = read if read is not None else _missing(seed)
         self._known = read is not None
         self.content: bytes | None = None
         """The beginning of the known file, once it was read."""
@@ -111,7 +107,7 @@ class Transfer:
         self.problem = ""
         self.done = False
 
-    async def __aenter__(self) -> Transfer:
+    async def __aenter__(self) -> Self:
         await trio.lowlevel.checkpoint()
         return self
 
@@ -157,12 +153,16 @@ class Transfer:
                 if opcode_of(heard.octets) == Opcode.ERROR:
                     self.problem, self.done = f"{described(heard.octets)} for block {number}", True
                     return
-                if opcode_of(heard.octets) == Opcode.DATA and len(heard.octets) >= HEADER_SIZE:
-                    if block_number_of(heard.octets) == number:
-                        self.tid = heard.source
-                        self._blocks.append(heard.octets[HEADER_SIZE:])
-                        return
+                if heard.octets[:HEADER_SIZE] == encode_data_header(number & 0xFFFF):
+                    self.tid = heard.source
+                    self._blocks.append(heard.octets[HEADER_SIZE:])
+                    return
             if to in self._probe.take_closed_ports():
                 self.problem, self.done = f"its port was closed before block {number}", True
                 return
         self.problem = f"no block {number} within {seconds:g} s"
+
+
+def _missing(seed: int) -> bytes:
+    """Return a name that no file has."""
+    return b"snowowl-missing-%08x" % random.Random(seed).randrange(2**32)  # noqa: S311 - a name

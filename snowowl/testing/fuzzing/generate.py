@@ -70,6 +70,8 @@ _MODES: Final = (
     b"\xff",
     b"o" * 300,
 )
+_WAITS: Final = (*[0.02] * 12, *[0.1] * 4, 0.3, 1.2)
+"""Seconds: most of a long wait is lost, but timers that run out are seen by nothing else."""
 
 
 @attrs.frozen
@@ -83,17 +85,18 @@ class World:
 
 def scripts(world: World) -> st.SearchStrategy[Script]:
     """Return scripts against a server of which so much is known."""
-    moves = st.one_of(
+    sending = [
         _shot(world),
         _read(world),
         _leak(world),
         _upload(world),
         _conversation(world),
         _stranger(world),
-        _interlude(),
-    )
-    return st.lists(moves, min_size=1, max_size=MOVES_MAX).map(
-        lambda parts: Script(tuple(step for part in parts for step in part))
+    ]
+    return st.builds(
+        lambda first, rest: Script(tuple(step for move in (first, *rest) for step in move)),
+        st.one_of(*sending),
+        st.lists(st.one_of(*sending, _interlude()), max_size=MOVES_MAX - 1),
     )
 
 
@@ -107,7 +110,7 @@ def _peers() -> st.SearchStrategy[str]:
 
 
 def _shot(world: World) -> _Move:
-    """One datagram, to wherever: a request that may be anything, or noise."""
+    """Return one datagram, to wherever: a request that may be anything, or noise."""
     octets = st.one_of(_noise(), _requests(world), _damaged_requests(world))
     to = st.one_of(st.just(LISTENING), st.sampled_from([LISTENING, OWN, *PEERS, GOOD]))
     return st.builds(
@@ -119,7 +122,7 @@ def _shot(world: World) -> _Move:
 
 
 def _read(world: World) -> _Move:
-    """A read that goes on for a while, and may have something wrong in it."""
+    """Return a read that goes on for a while, and may have something wrong in it."""
     plain = st.just(world.read) if world.read is not None else names(())
     return st.builds(
         lambda peer, octets, turns: (Send(peer, octets), *(turn(peer) for turn in turns)),
@@ -130,17 +133,23 @@ def _read(world: World) -> _Move:
 
 
 def _leak(world: World) -> _Move:
-    """A read of what lies outside, a block or a few of it."""
-    return st.builds(
-        lambda peer, octets, count: (Send(peer, octets), *([Follow(peer, count)] if count else [])),
-        _peers(),
-        _request(Opcode.RRQ, ways_out(world.secrets), plain_options=True),
+    """Return reads of what lies outside by several names at once, a block or a few of each."""
+    read = st.tuples(
+        _request(Opcode.RRQ, ways_out(world.secrets, world.read), plain_options=True),
         st.sampled_from([0, 1, 3]),
     )
+    return st.lists(read, min_size=1, max_size=len(PEERS)).map(_reads)
+
+
+def _reads(reads: Sequence[tuple[bytes, int]]) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    for peer, (octets, count) in zip(PEERS, reads, strict=False):
+        steps += [Send(peer, octets), *([Follow(peer, count)] if count else [])]
+    return tuple(steps)
 
 
 def _upload(world: World) -> _Move:
-    """An upload that goes on for a while; without a name for it only the request."""
+    """Return an upload that goes on for a while; without a name for it only the request."""
     if world.write is None:
         return st.builds(
             lambda peer, octets: (Send(peer, made_harmless(octets, None)),),
@@ -156,7 +165,7 @@ def _upload(world: World) -> _Move:
 
 
 def _conversation(world: World) -> _Move:
-    """Datagrams of one peer in the middle of a transfer: valid packets that do not belong there."""
+    """Return datagrams of one peer in the middle of a transfer, where they do not belong."""
     octets = st.one_of(
         valid_datagrams(), near_misses(), _blocks(), _request(Opcode.RRQ, _known(world))
     )
@@ -170,7 +179,7 @@ def _conversation(world: World) -> _Move:
 
 
 def _stranger(world: World) -> _Move:
-    """Datagrams to somebody else's TID."""
+    """Return datagrams to somebody else's TID."""
     octets = st.one_of(_blocks(), _noise(), valid_datagrams(), _request(Opcode.RRQ, _known(world)))
     return st.builds(
         lambda peer, octets, to: (Send(peer, made_harmless(octets, world.write), to),),
@@ -181,12 +190,12 @@ def _stranger(world: World) -> _Move:
 
 
 def _interlude() -> _Move:
-    """What is not a packet: going away, asking again, time."""
+    """Return what is not a packet: going away, asking again, time."""
     return st.one_of(
         _peers().map(lambda peer: (Again(peer),)),
         _peers().map(lambda peer: (Close(peer),)),
         _peers().map(lambda peer: (Again(peer), Again(peer), Close(peer))),
-        st.sampled_from([0.05, 0.3, 1.2]).map(lambda seconds: (Wait(seconds),)),
+        st.sampled_from(_WAITS).map(lambda seconds: (Wait(seconds),)),
     )
 
 
@@ -267,7 +276,7 @@ def _request(
 
 
 def _requests(world: World) -> st.SearchStrategy[bytes]:
-    filenames = st.one_of(_known(world), ways_out(world.secrets))
+    filenames = st.one_of(_known(world), ways_out(world.secrets, world.read))
     return st.one_of(_request(Opcode.RRQ, filenames), _request(Opcode.WRQ, _known(world)))
 
 

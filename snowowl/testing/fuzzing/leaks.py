@@ -1,6 +1,6 @@
-"""Octets that must not come: contents of well-known files outside of a root, of a file that the user
-names, and paths of the server's machine in its errors.
+"""Octets that must not come: those of files outside of a root, and the server's paths in its errors.
 
+The files are those that every system has, and those that the user names.
 Pure.  What is in the file that everybody may read counts for nothing.
 """
 

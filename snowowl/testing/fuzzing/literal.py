@@ -1,4 +1,4 @@
-"""Octets as text and back: `b"\\x00\\x01" + b"a" * 500`, as Python would read it, and nothing more.
+r"""Octets as text and back: `b"\\x00\\x01" + b"a" * 500`, as Python would read it, and nothing more.
 
 A text is read by its own small grammar: it never runs anything, and its length is bounded before it
 is made.

@@ -48,18 +48,22 @@ UPS: Final = (
 STARTS: Final = (
     b"",
     b"/",
-    b"a/",
     b"./",
     b"//",
+    b"a/",
+    b"boot/",
+    b"pxelinux.cfg/",
     b"a/b/c/",
     b"\\",
     b"/./",
-    b"/a/",
+    b"/boot/",
     b"~/",
     b".//",
     b"a/../",
 )
-"""What stands before it: a check of the beginning of a name sees only this."""
+"""What stands before it: a check of the beginning of a name sees only this.
+
+A kernel goes up only from a folder that exists, so usual ones are among them; see also `ways_out`."""
 
 ENDS: Final = (b"", b"/", b".", b"%00", b"%00.bin", b" ", b"::$DATA", b"\n", b"?", b"#", b"~")
 """What stands behind: a check of an extension sees only this."""
@@ -125,10 +129,18 @@ UPS_MAX: Final = 12
 _LENGTHS: Final = (64, 100, 127, 128, 255, 256, 257, 500, 508, 511, 512, 1024, 1400, 4096, 9000)
 
 
-def ways_out(secrets: Sequence[bytes]) -> st.SearchStrategy[bytes]:
-    """Return names that lead out; `secrets` are absolute paths of files that are there for sure."""
+def ways_out(secrets: Sequence[bytes], known: bytes | None) -> st.SearchStrategy[bytes]:
+    """Return names that lead out.
+
+    `secrets` are absolute paths of files that are there for sure, `known` is a name that exists: its
+    folders do, too.
+    """
     tops = (*(secret.lstrip(b"/") for secret in secrets), *TARGETS)
-    return st.one_of(_upwards(tops), _absolute(tops), *([_beside(secrets)] if secrets else []))
+    folder = (known or b"").rpartition(b"/")[0]
+    starts = [folder + b"/", b"/" + folder.lstrip(b"/") + b"/"] * 3 if folder.strip(b"/") else []
+    begin = st.sampled_from([*STARTS, *starts])
+    beside = [_beside(secrets, begin)] if secrets else []
+    return st.one_of(_upwards(tops, begin), _absolute(tops), *beside)
 
 
 def names(known: Sequence[bytes]) -> st.SearchStrategy[bytes]:
@@ -144,17 +156,17 @@ def names(known: Sequence[bytes]) -> st.SearchStrategy[bytes]:
     return st.one_of(ours, st.sampled_from(ODD), anything, near, long)
 
 
-def _upwards(tops: Sequence[bytes]) -> st.SearchStrategy[bytes]:
+def _upwards(tops: Sequence[bytes], begin: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
     def name(top: bytes, up: bytes, count: int, start: bytes, end: bytes, slashed: bool) -> bytes:
         path = start + up * count + top
         return (path.replace(b"/", b"\\") if slashed else path) + end
 
     return st.builds(
         name,
-        st.sampled_from(list(tops)),
+        _mostly(tops),
         _mostly(UPS),
         st.integers(1, UPS_MAX).map(lambda count: UPS_MAX + 1 - count),
-        _mostly(STARTS),
+        begin,
         _mostly(ENDS, 3),
         st.sampled_from([False, False, False, True]),
     )
@@ -164,12 +176,12 @@ def _absolute(tops: Sequence[bytes]) -> st.SearchStrategy[bytes]:
     return st.builds(
         lambda prefix, top, end: prefix + top + end,
         st.sampled_from(PREFIXES),
-        st.sampled_from(list(tops)),
+        _mostly(tops),
         _mostly(ENDS, 3),
     )
 
 
-def _beside(secrets: Sequence[bytes]) -> st.SearchStrategy[bytes]:
+def _beside(secrets: Sequence[bytes], begin: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
     """Return names of secrets from folders near them: what a check of a string's prefix lets through."""
     pairs = []
     for secret in secrets:
@@ -180,7 +192,7 @@ def _beside(secrets: Sequence[bytes]) -> st.SearchStrategy[bytes]:
         st.sampled_from(pairs[::-1]),
         _mostly(UPS),
         st.integers(1, 4),
-        _mostly(STARTS),
+        begin,
     )
 
 

@@ -53,8 +53,7 @@ class Timing:
     """After an answer, for more of it."""
 
     def calmer(self, factor: float) -> Timing:
-        """Return the same with more patience: what is answered late cannot be taken for an answer to
-        what was sent after it."""
+        """Return the same with more patience: so that a late answer is not taken for one to the next."""
         return Timing(self.patience * factor, self.quiet * factor)
 
 

@@ -1,4 +1,4 @@
-"""Scripts as text, to be read by people, kept in repositories, and played again.
+r"""Scripts as text, to be read by people, kept in repositories, and played again.
 
     snowowl-fuzz 1                 the version of the format, first
     oracle crash                   what was found: oracle, rule, shape, and in words

@@ -6,6 +6,7 @@ of the server could explain is asked for again by `Trial`, more calmly.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -75,7 +76,7 @@ def _asked(life: Life) -> tuple[frozenset[bytes], dict[bytes, set[bytes]]]:
     for entry in life.sent():
         strings = entry.octets[2:].lower().split(b"\0")
         words.update(strings)
-        for name, value in zip(strings, strings[1:], strict=False):
+        for name, value in itertools.pairwise(strings):
             values.setdefault(name, set()).add(value)
     return frozenset(words), values
 
@@ -151,6 +152,8 @@ def _either(numbers: set[int]) -> str:
 def _sizes(life: Life) -> Iterator[Finding]:
     blksizes: dict[bytes, int] = {}
     lasts: dict[bytes, int] = {}
+    # What a server makes of several requests from one port is too uncertain to say which block is last.
+    single = len(list(life.requests())) < 2
     for entry in life.entries:
         if entry.is_sent:
             if entry.address == life.listening:
@@ -166,20 +169,10 @@ def _sizes(life: Life) -> Iterator[Finding]:
         if size > max(blksize, BLKSIZE_MIN):
             yield _protocol("data-oversize", f"DATA {number} has {size} octets, not {blksize}")
         last = lasts.get(source)
-        if last is not None and number == last + 1 and source not in _sources_of_oacks(life):
+        if last is not None and number == last + 1 and single:
             yield _protocol("data-after-last", f"DATA {number} after DATA {last}, which was short")
         if size < blksize:
             lasts[source] = number
-
-
-def _sources_of_oacks(life: Life) -> set[bytes]:
-    """Return where OACKs came from: what a server makes of several requests from one port is too
-    uncertain to say which block was the last."""
-    return (
-        {entry.address for entry in life.heard() if entry.opcode == Opcode.OACK}
-        if (len(list(life.requests())) > 1)
-        else set()
-    )
 
 
 def _goes_on_after_its_error(life: Life) -> Iterator[Finding]:
@@ -198,7 +191,7 @@ def _goes_on_after_its_error(life: Life) -> Iterator[Finding]:
 
 
 def _hears_errors(life: Life) -> Iterator[Finding]:
-    """An ERROR ends a transfer and is never answered (RFC 1350 section 7)."""
+    """Find that an ERROR is answered, or ends no transfer (RFC 1350 section 7)."""
     told: Entry | None = None
     before_asked = False
     for entry in life.entries:
@@ -231,7 +224,7 @@ def _is_error(entry: Entry) -> bool:
 
 
 def _sorcerer(life: Life) -> Iterator[Finding]:
-    """Sorcerer's Apprentice (RFC 1123 section 4.2.3.1): each copy of an ACK brings another DATA."""
+    """Find that each copy of an ACK brings another DATA (RFC 1123 section 4.2.3.1)."""
     if any(b"windowsize" in entry.octets.lower() for entry in life.sent()):
         return  # with a window an ACK may ask for more (RFC 7440)
     entries = life.entries
@@ -259,7 +252,7 @@ def _sorcerer(life: Life) -> Iterator[Finding]:
 
 
 def _amplification(life: Life) -> Iterator[Finding]:
-    """Before a peer has answered, it may be anybody whose address was forged."""
+    """Find much sent to a peer before it has answered: its address may be forged."""
     asked = [entry for entry in life.sent() if entry.address == life.listening]
     heard: list[Entry] = []
     for entry in life.entries:

@@ -7,6 +7,7 @@ cancellation, or because the server does not come back.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -88,10 +89,8 @@ class Search:
             if trio.from_thread.run(self._one, script):
                 raise _FoundError
 
-        try:
+        with contextlib.suppress(_FoundError, _OverError, Flaky):
             play_one()
-        except (_FoundError, _OverError, Flaky):
-            pass
 
     async def _one(self, script: Script) -> bool:
         """Play a script; say whether it fails as the first did."""
