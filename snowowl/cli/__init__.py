@@ -16,6 +16,7 @@ from snowowl import __version__
 _COMMANDS = {
     "bench": "Load a TFTP server and check every octet.",
     "config": "Check, write and show configuration files.",
+    "fuzz": "Look for what breaks a TFTP server.",
     "get": "Fetch a file from a TFTP server.",
     "put": "Send a file to a TFTP server.",
     "serve": "Serve a folder by TFTP.",

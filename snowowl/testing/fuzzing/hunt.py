@@ -98,6 +98,9 @@ class Result:
     gone: str = ""
     """Why the server could not be tested any further, empty if it could."""
     bystands: bool = False
+    """Whether a valid transfer ran beside each script."""
+    watches_usage: bool = False
+    """Whether it was known what the server uses."""
 
 
 Tell = Callable[[Result, str], None]
@@ -133,6 +136,7 @@ class Hunt:
         self._began = trio.current_time()
         await self._trial.prepare()
         self.result.bystands = self._trial.bystands
+        self.result.watches_usage = await self._trial.target.usage() is not None
         try:
             await self._rounds()
         except (GoneError, UnstartableError) as error:

@@ -7,6 +7,7 @@ that a finding is played again until it is believed; what to play next is the bu
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -79,6 +80,8 @@ class Trial:
         """Whether a hang is known already, and to be seen sooner."""
         self.bystands = False
         """Whether a valid transfer runs beside each script."""
+        self.played: Callable[[Script, list[Finding]], None] | None = None
+        """Is told of each script and what it showed."""
         self._network = network
         self._server = server
         self._canary = Canary(network, server, conditions.read, conditions.seed)
@@ -167,7 +170,10 @@ class Trial:
         else:
             await self._play(script, timing, None, found)
             await self._health(found)
-        return [finding for finding in found if finding.oracle in self.conditions.oracles]
+        findings = [finding for finding in found if finding.oracle in self.conditions.oracles]
+        if self.played is not None:
+            self.played(script, findings)
+        return findings
 
     async def _play(
         self, script: Script, timing: Timing, tid: bytes | None, found: dict[Finding, None]
