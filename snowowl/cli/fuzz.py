@@ -366,10 +366,9 @@ def _run(main: Callable[[], Awaitable[None]]) -> bool:
     from snowowl.testing.fuzzing.trial import GoneError
 
     interrupted = False
+    errors: list[GoneError | UnstartableError | OSError] = []
 
     async def until_interrupted() -> None:
-        nonlocal interrupted
-
         async def watch(signals: AsyncIterator[int]) -> None:
             nonlocal interrupted
             async for _ in signals:
@@ -377,17 +376,20 @@ def _run(main: Callable[[], Awaitable[None]]) -> bool:
                 nursery.cancel_scope.cancel()
 
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with trio.open_nursery(strict_exception_groups=False) as nursery:
+            async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch, signals)
-                await main()
+                try:
+                    await main()
+                except (GoneError, UnstartableError, OSError) as error:
+                    errors.append(error)
                 nursery.cancel_scope.cancel()
 
     try:
         trio.run(until_interrupted)
-    except (GoneError, UnstartableError) as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"cannot open a socket: {error.strerror or error}")
     except KeyboardInterrupt:  # so early that nothing has begun
         return True
+    for error in errors:
+        if isinstance(error, OSError):
+            _fail(f"cannot open a socket: {error.strerror or error}")
+        _fail(str(error))
     return interrupted

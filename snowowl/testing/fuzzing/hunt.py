@@ -120,6 +120,7 @@ class Hunt:
         self._dismissed: dict[tuple[str, str, str], int] = {}
         self._history: list[Script] = []
         self._began = 0.0
+        self._found_after = 0.0
         self._before: Usage | None = None
         self._before_restarts = 0
         self._since_usage = 0
@@ -215,6 +216,7 @@ class Hunt:
         if not new:
             return None
         self._history = list(self._trial.history)
+        self._found_after = trio.current_time() - self._began
         return min(new, key=lambda finding: _ORDER.index(finding.oracle))
 
     # What failed.
@@ -226,7 +228,7 @@ class Hunt:
             script=failure.script,
             confirmed=0,
             at_script=self.result.scripts,
-            after_seconds=trio.current_time() - self._began,
+            after_seconds=self._found_after,
         )
         if ended_by is None:
             try:
@@ -272,7 +274,8 @@ class Hunt:
                 self._normal(script),
                 fails,
                 attempts=REDUCE_ATTEMPTS,
-                seconds=self._plan.shrink_seconds,
+                seconds=self._plan.shrink_seconds
+                * (4 if finding.oracle is Oracle.EXHAUSTION else 1),
             )
         finally:
             self._trial.hurries = False

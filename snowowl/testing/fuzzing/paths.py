@@ -123,6 +123,20 @@ ODD: Final = (
 )
 """Names that are no names: for what parses, formats, decodes or prints them."""
 
+SPICES: Final = (
+    b"\xff",
+    b"\x80",
+    b"\xc3",
+    b"\xe2\x82\xac",
+    b"\n",
+    b"\x1b",
+    b"\x7f",
+    b"%s",
+    b"%",
+    b"\\",
+)
+"""What some decoder, printer or format cannot bear in the midst of a name."""
+
 UPS_MAX: Final = 12
 """Folders up: more than any root is deep, and going up from the top stays there."""
 
@@ -152,8 +166,14 @@ def names(known: Sequence[bytes]) -> st.SearchStrategy[bytes]:
         st.sampled_from(_LENGTHS),
     )
     ours = st.sampled_from([*known, b"a"])
+    spiced = st.builds(
+        lambda name, spice, at: name[:at] + spice + name[at:],
+        ours,
+        st.sampled_from(SPICES),
+        st.integers(0, 3),
+    )
     near = st.builds(lambda name, end: name + end, ours, st.sampled_from(ENDS))
-    return st.one_of(ours, st.sampled_from(ODD), anything, near, long)
+    return st.one_of(ours, spiced, st.sampled_from(ODD), anything, near, long)
 
 
 def _upwards(tops: Sequence[bytes], begin: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:

@@ -5,7 +5,7 @@ Bounded by attempts and time.  What comes out fails as what went in, as far as i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -15,7 +15,8 @@ from snowowl.testing.fuzzing.script import PEERS, Answer, Follow, Script, Send, 
 
 Fails = Callable[[Script], Awaitable[bool]]
 
-_PLAIN: Final = b"a"
+_PLAIN: Final = b"\0\1\2\3\4\5\6a0123456789./"
+"""Octets that are as plain as they can be."""
 
 
 async def reduced(script: Script, fails: Fails, *, attempts: int, seconds: float) -> Script:
@@ -80,20 +81,51 @@ def _simpler(step: Step) -> Iterator[Step]:
 
 
 def _fewer(octets: bytes) -> Iterator[bytes]:
-    """Yield octets of which something is left out, or plain: strings first, then pieces of them."""
-    words = octets[2:].split(b"\0")
-    for index in range(len(words)):
-        for count in (2, 1):
-            left = words[:index] + words[index + count :]
-            yield octets[:2] + b"\0".join(left)
-    size = len(octets) // 2
+    """Yield octets of which something is left out, or plain."""
+    words = _words(octets)
+    if words is None:
+        yield from _fewer_octets(octets)
+        return
+    plain = _request(octets[:2], words)
+    if plain == octets:
+        # A request that can be read stays one: it says more than a shorter one that cannot.
+        yield from _simpler_requests(octets[:2], words)
+        return
+    yield plain
+    yield from _fewer_octets(octets)
+
+
+def _words(octets: bytes) -> list[bytes] | None:
+    """Return the file name and the pairs of options of what is a request, None if it is none."""
+    strings = octets[2:].split(b"\0")[:-1]
+    if octets[:2] not in (b"\0\1", b"\0\2") or not strings:
+        return None
+    pairs = strings[2:]
+    return [strings[0], *pairs[: len(pairs) // 2 * 2]]
+
+
+def _request(opcode: bytes, words: Sequence[bytes]) -> bytes:
+    return opcode + b"".join(word + b"\0" for word in (words[0], b"octet", *words[1:]))
+
+
+def _simpler_requests(opcode: bytes, words: list[bytes]) -> Iterator[bytes]:
+    for index in range(1, len(words), 2):
+        yield _request(opcode, words[:index] + words[index + 2 :])
+    for index, word in enumerate(words):
+        for fewer in _fewer_octets(word):
+            if b"\0" not in fewer:
+                yield _request(opcode, [*words[:index], fewer, *words[index + 1 :]])
+
+
+def _fewer_octets(octets: bytes) -> Iterator[bytes]:
+    size = (len(octets) + 1) // 2
     while size:
         for start in range(0, len(octets), size):
             yield octets[:start] + octets[start + size :]
         size //= 2
-    for index, octet in enumerate(octets[2:], 2):
-        if octet not in (0, _PLAIN[0]):
-            yield octets[:index] + _PLAIN + octets[index + 1 :]
+    for index, octet in enumerate(octets):
+        if octet not in _PLAIN:
+            yield octets[:index] + b"a" + octets[index + 1 :]
 
 
 def _renamed(script: Script) -> Iterator[Script]:

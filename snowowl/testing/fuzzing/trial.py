@@ -38,6 +38,9 @@ HURRY_SECONDS: Final = 0.4
 HISTORY_MAX: Final = 64
 """Scripts since the server was started, to be played again where the last one alone shows nothing."""
 
+GROWS_SECONDS: Final = 2.0
+"""For what a suspected script leaves behind to end by itself; whoever runs a hunt is sure by then."""
+
 DESCRIPTORS_MAX: Final = 24
 PROCESSES_MAX: Final = 12
 MEMORY_MAX: Final = 48 << 20
@@ -258,15 +261,13 @@ class Trial:
         await self.play(script)
         if not self._well or before is None:
             return False
-        await self.settle(before, repeats=script.repeats)
+        await self.settle(before, repeats=script.repeats, seconds=GROWS_SECONDS)
         after = await self.target.usage()
         return after is not None and any(
             grown.rule == finding.rule for grown in growth(before, after, script.repeats)
         )
 
-    async def settle(
-        self, before: Usage, *, repeats: int | None = None, seconds: float = 5.0
-    ) -> None:
+    async def settle(self, before: Usage, *, repeats: int | None = None, seconds: float) -> None:
         """Wait until the server uses no more than before, as long as that takes, within bounds."""
         until = trio.current_time() + seconds
         while trio.current_time() < until:
