@@ -97,24 +97,23 @@ class Toy:
                 await self._listen(endpoint, transfers)
 
     async def _listen(self, endpoint: SimEndpoint, transfers: trio.Nursery) -> None:
-        while not endpoint.closed:
+        while self._dead is None:
             try:
                 await endpoint.wait_readable()
             except trio.ClosedResourceError:
                 return
-            taken = [(bytes(each.data), each.peer) for each in endpoint.receive()]
-            for octets, peer in taken:
+            for octets, peer in [(bytes(each.data), each.peer) for each in endpoint.receive()]:
                 if self.bug == "wedges" and len(octets) < 2:
                     await trio.sleep_forever()
                 if self.bug == "sleeps" and octets[:2] == b"\0\4":
                     await trio.sleep(3.0)
                 self._take(octets, peer, endpoint, transfers)
-                if endpoint.closed:
-                    return
 
     def _take(
         self, octets: bytes, peer: bytes, endpoint: SimEndpoint, transfers: trio.Nursery
     ) -> None:
+        if self._dead is not None:
+            return
         opcode, words = octets[:2], octets[2:].split(b"\0")
         if opcode == b"\0\5" and self.bug == "answers errors":
             endpoint.send([Packet(peer, error(4, b"what?"))])

@@ -70,6 +70,12 @@ _MODES: Final = (
     b"\xff",
     b"o" * 300,
 )
+_TINY: Final = (
+    *(b"", b"\0", b"\xff", b"\0\1", b"\0\0", b"\0\3", b"\0\4", b"\0\5", b"\0\6", b"\0\7", b"\1\0"),
+    *(b"\xff\xff", b"\0\1\0", b"\0\1a", b"\0\1\0\0", b"\0\1a\0", b"\0\5\0", b"\0\3\0\0"),
+)
+"""What a parser reads beyond the end of."""
+
 _WAITS: Final = (*[0.02] * 12, *[0.1] * 4, 0.3, 1.2)
 """Seconds: most of a long wait is lost, but timers that run out are seen by nothing else."""
 
@@ -110,15 +116,16 @@ def _peers() -> st.SearchStrategy[str]:
 
 
 def _shot(world: World) -> _Move:
-    """Return one datagram, to wherever: a request that may be anything, or noise."""
+    """Return a few datagrams to wherever: requests that may be anything, or noise."""
     octets = st.one_of(_noise(), _requests(world), _damaged_requests(world))
     to = st.one_of(st.just(LISTENING), st.sampled_from([LISTENING, OWN, *PEERS, GOOD]))
-    return st.builds(
-        lambda peer, octets, to: (Send(peer, made_harmless(octets, world.write), to),),
+    shot = st.builds(
+        lambda peer, octets, to: Send(peer, made_harmless(octets, world.write), to),
         _peers(),
         octets,
         to,
     )
+    return st.lists(shot, min_size=1, max_size=3).map(tuple)
 
 
 def _read(world: World) -> _Move:
@@ -248,7 +255,7 @@ def _values(name: bytes) -> st.SearchStrategy[bytes]:
     edges = _EDGES.get(name.lower())
     plain = [st.sampled_from(edges).map(lambda number: b"%d" % number)] if edges else []
     long = st.sampled_from([b"9" * 20, b"9" * 400, b"1" * 65, b"0" * 300 + b"8", b"512\n", b"%n%s"])
-    return st.one_of(*plain, *plain, option_values(), long)
+    return st.one_of(*plain * 4, option_values(), long)
 
 
 def _options(*, plain: bool) -> st.SearchStrategy[list[bytes]]:
@@ -332,4 +339,4 @@ def _noise() -> st.SearchStrategy[bytes]:
         st.sampled_from([b"\0", b"a", b"\xff", b"\0\1", b"\0\1a\0"]),
         st.sampled_from([512, 516, 517, 1500, 2048, 9000, 65507]),
     )
-    return st.one_of(datagrams(), st.binary(max_size=4), large)
+    return st.one_of(st.sampled_from(_TINY), datagrams(), st.binary(max_size=4), large)

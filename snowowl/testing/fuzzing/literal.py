@@ -7,35 +7,29 @@ is made.
 from __future__ import annotations
 
 import re
-from itertools import groupby
 from typing import Final
 
 _PIECE: Final = re.compile(r'\s*b"((?:[^"\\]|\\.)*)"\s*(?:\*\s*(\d{1,6})\s*)?')
 _ESCAPE: Final = re.compile(r"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _SIMPLE: Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "\\": "\\", '"': '"', "'": "'"}
 
-_RUN_MIN: Final = 12
-"""Equal octets in a row that are written as a product: fewer are as short as they are."""
+_RUN: Final = re.compile(rb"(.{1,4}?)\1{11,}", re.DOTALL)
+"""What is written as a product: fewer are as short as they are."""
 
 
 def quoted(octets: bytes) -> str:
     """Return octets as text that `read` reads and Python too."""
-    pieces: list[tuple[bytes, int]] = []
-    plain = b""
-    for octet, group in groupby(octets):
-        count = len(list(group))
-        if count < _RUN_MIN:
-            plain += bytes([octet]) * count
-            continue
-        if plain:
-            pieces.append((plain, 1))
-        pieces.append((bytes([octet]), count))
-        plain = b""
-    if plain or not pieces:
-        pieces.append((plain, 1))
-    return " + ".join(
-        _quoted(piece) + (f" * {count}" if count > 1 else "") for piece, count in pieces
-    )
+    pieces: list[str] = []
+    start = 0
+    for match in _RUN.finditer(octets):
+        if start < match.start():
+            pieces.append(_quoted(octets[start : match.start()]))
+        unit = match[1]
+        pieces.append(f"{_quoted(unit)} * {len(match[0]) // len(unit)}")
+        start = match.end()
+    if start < len(octets) or not pieces:
+        pieces.append(_quoted(octets[start:]))
+    return " + ".join(pieces)
 
 
 def _quoted(octets: bytes) -> str:

@@ -169,11 +169,11 @@ def names(known: Sequence[bytes]) -> st.SearchStrategy[bytes]:
     spiced = st.builds(
         lambda name, spice, at: name[:at] + spice + name[at:],
         ours,
-        st.sampled_from(SPICES),
+        _mostly(SPICES),
         st.integers(0, 3),
     )
     near = st.builds(lambda name, end: name + end, ours, st.sampled_from(ENDS))
-    return st.one_of(ours, spiced, st.sampled_from(ODD), anything, near, long)
+    return st.one_of(ours, spiced, spiced, st.sampled_from(ODD), anything, near, long)
 
 
 def _upwards(tops: Sequence[bytes], begin: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:

@@ -11,7 +11,16 @@ from typing import Final
 import attrs
 import trio
 
-from snowowl.testing.fuzzing.script import PEERS, Answer, Follow, Script, Send, Step, Wait
+from snowowl.testing.fuzzing.script import (
+    LISTENING,
+    PEERS,
+    Answer,
+    Follow,
+    Script,
+    Send,
+    Step,
+    Wait,
+)
 
 Fails = Callable[[Script], Awaitable[bool]]
 
@@ -65,6 +74,7 @@ def _without_pieces(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
 def _simpler(step: Step) -> Iterator[Step]:
     match step:
         case Send(peer, octets, to):
+            yield from [Send(peer, octets)] if to != LISTENING else []
             yield from (Send(peer, fewer, to) for fewer in _fewer(octets))
         case Follow(peer, count):
             yield from (
