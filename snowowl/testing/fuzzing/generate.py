@@ -59,6 +59,14 @@ _EDGES: Final[dict[bytes, tuple[int, ...]]] = {
     b"blksize2": (512, 0, 1024, 65536),
     b"utimeout": (10000, 0, 2**32),
 }
+_RIGHT: Final = (
+    *[(b"blksize", value) for value in (b"8", b"512", b"1024", b"1468", b"65464")],
+    *[(b"windowsize", value) for value in (b"1", b"2", b"4", b"64")],
+    *[(b"timeout", value) for value in (b"1", b"255")],
+    (b"tsize", b"0"),
+)
+"""Options as good clients ask for them, and every server should answer."""
+
 _MODES: Final = (
     b"octet",
     b"netascii",
@@ -259,12 +267,14 @@ def _values(name: bytes) -> st.SearchStrategy[bytes]:
 
 
 def _options(*, plain: bool) -> st.SearchStrategy[list[bytes]]:
-    """Return names and values in turn; only what is right for a request if `plain`."""
+    """Return names and values in turn; mostly what is right for a request if `plain`."""
     names_of_options = _OPTION_NAMES[:4] if plain else _OPTION_NAMES
-    pair = st.sampled_from(names_of_options).flatmap(
+    odd = st.sampled_from(names_of_options).flatmap(
         lambda name: st.tuples(st.just(name), _values(name))
     )
-    return st.lists(pair, max_size=3 if plain else 8).map(
+    pair = st.one_of(st.sampled_from(_RIGHT), st.sampled_from(_RIGHT), odd) if plain else odd
+    some = st.lists(pair, min_size=1, max_size=3 if plain else 8)
+    return st.one_of(st.just([]), some, some).map(
         lambda pairs: [word for pair in pairs for word in pair]
     )
 
