@@ -236,7 +236,7 @@ def _turns() -> st.SearchStrategy[_Turn]:
     ahead = st.sampled_from([1, -1, 2, 0x7FFF, -0x8000, 100])
     return st.one_of(
         st.sampled_from([1, 2, 3, 8]).map(lambda count: _Turn("follow", count)),
-        st.integers(2, 4).map(lambda count: _Turn("twice", count)),
+        st.integers(3, 5).map(lambda count: _Turn("twice", count)),
         ahead.map(lambda blocks: _Turn("ahead", blocks)),
         st.sampled_from([0, 1, 2, 3, 4, 6]).map(lambda octets: _Turn("cut", octets)),
         st.sampled_from([1, 2, 512, 1024, 4096]).map(lambda octets: _Turn("pad", octets)),

@@ -24,6 +24,9 @@ from snowowl.testing.fuzzing.trial import GoneError, Trial, growth
 CONFIRM_TIMES: Final = 3
 """Times that a small script is played again, more calmly, each time on a fresh server if there is one."""
 
+CONFIRM_MIN: Final = 2
+"""Of these, for what a timer or a busy machine could explain."""
+
 REDUCE_ATTEMPTS: Final = 150
 
 WARM_UP_SCRIPTS: Final = 20
@@ -237,10 +240,10 @@ class Hunt:
                 self._note(found)
                 raise
         key, oracle = found.finding.key, found.finding.oracle
-        if found.confirmed or oracle in _CERTAIN or ended_by is not None:
+        if found.confirmed >= CONFIRM_MIN or oracle in _CERTAIN or ended_by is not None:
             self._note(found)
             return
-        # It was only seen once, and a busy machine or a timer explains it.
+        # A busy machine or a timer explains it.
         self.result.dismissed += 1
         self._dismissed[key] = self._dismissed.get(key, 0) + 1
         if self._dismissed[key] == DISMISSALS_MAX:
