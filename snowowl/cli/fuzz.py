@@ -75,6 +75,7 @@ def fuzz(
     seed: int | None,
     only: tuple[str, ...],
     skip: tuple[str, ...],
+    shrink: float,
     rate: float | None,
     replay: Path | None,
     out: Path,
@@ -120,7 +121,13 @@ def fuzz(
 
     if seconds is None and examples is None:
         seconds = SECONDS
-    plan = Plan(seconds=seconds, examples=examples, seed=seed, keep_going=keep_going)
+    plan = Plan(
+        seconds=seconds,
+        examples=examples,
+        seed=seed,
+        keep_going=keep_going,
+        shrink_seconds=shrink,
+    )
     addresses = _addresses(where, yes=yes)
     if not quiet and not as_json:
         click.echo(f"seed {seed}", err=True)

@@ -41,7 +41,17 @@ class FuzzCommand(GroupedCommand):
             "wait",
             "yes",
         ),
-        "Search": ("seconds", "examples", "seed", "only", "skip", "keep_going", "rate", "replay"),
+        "Search": (
+            "seconds",
+            "examples",
+            "seed",
+            "only",
+            "skip",
+            "keep_going",
+            "shrink",
+            "rate",
+            "replay",
+        ),
         "Output": ("out", "as_json", "junit", "quiet", "verbose"),
     }
 
@@ -131,6 +141,13 @@ def _search() -> tuple[Callable[[_Command], _Command], ...]:  # type: ignore[exp
             "--keep-going",
             is_flag=True,
             help="Go on after a finding, for more of another kind.",
+        ),
+        click.option(
+            "--shrink",
+            type=click.FloatRange(0),
+            metavar="S",
+            default=15.0,
+            help="How long to make each finding smaller, twice.  [default: 15]",
         ),
         click.option(
             "--rate",

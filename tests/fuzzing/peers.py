@@ -37,7 +37,7 @@ SEEDS: Final = (1, 2, 3)
 READ: Final = "boot/file"
 WRITE: Final = "boot/upload"
 READ_OCTETS: Final = 1400
-SHRINK_SECONDS: Final = 10.0
+SHRINK_SECONDS: Final = 6.0
 FIRST_PORT: Final = 17_300
 TIDS: Final = ("shared", "own", "listen")
 

@@ -103,6 +103,7 @@ def scripts(world: World) -> st.SearchStrategy[Script]:
         _shot(world),
         _read(world),
         _leak(world),
+        _leak(world),
         _upload(world),
         _conversation(world),
         _stranger(world),

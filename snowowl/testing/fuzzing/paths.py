@@ -151,7 +151,7 @@ def ways_out(secrets: Sequence[bytes], known: bytes | None) -> st.SearchStrategy
     """
     tops = (*(secret.lstrip(b"/") for secret in secrets), *TARGETS)
     folder = (known or b"").rpartition(b"/")[0]
-    starts = [folder + b"/", b"/" + folder.lstrip(b"/") + b"/"] * 3 if folder.strip(b"/") else []
+    starts = [folder + b"/", b"/" + folder.lstrip(b"/") + b"/"] * 5 if folder.strip(b"/") else []
     begin = st.sampled_from([*STARTS, *starts])
     beside = [_beside(secrets, begin)] if secrets else []
     return st.one_of(_upwards(tops, begin), _absolute(tops), *beside)
@@ -187,7 +187,7 @@ def _upwards(tops: Sequence[bytes], begin: st.SearchStrategy[bytes]) -> st.Searc
         _mostly(UPS),
         st.integers(1, UPS_MAX).map(lambda count: UPS_MAX + 1 - count),
         begin,
-        _mostly(ENDS, 3),
+        _mostly(ENDS, 6),
         st.sampled_from([False, False, False, True]),
     )
 
@@ -197,7 +197,7 @@ def _absolute(tops: Sequence[bytes]) -> st.SearchStrategy[bytes]:
         lambda prefix, top, end: prefix + top + end,
         st.sampled_from(PREFIXES),
         _mostly(tops),
-        _mostly(ENDS, 3),
+        _mostly(ENDS, 6),
     )
 
 

@@ -29,8 +29,9 @@ CALM: Final = 4.0
 
 BASELINE_ASKS: Final = 5
 
-PATIENCE: Final = (0.01, 0.1)
-"""Bounds in seconds of the wait for an answer that may not come: sixteen good answers long."""
+PATIENCE: Final = (0.008, 0.04)
+"""Bounds in seconds of the wait for an answer that may not come, eight good answers long: most of the
+time of a hunt is spent in it, and what comes later is still heard, if not at its place."""
 
 HURRY_SECONDS: Final = 0.4
 """While a hang is made smaller, a server that is silent for so long, and for fifty good answers, hangs."""
@@ -110,7 +111,7 @@ class Trial:
             raise GoneError(f"a good request is not answered reliably: {wrong[0]}")
         self._usual_seconds = statistics.median(health.seconds for health in asked)
         least, most = PATIENCE
-        patience = min(most, max(least, 16 * self._usual_seconds))
+        patience = min(most, max(least, 8 * self._usual_seconds))
         self._timing = Timing(patience, patience / 8)
         if conditions.read is not None and Oracle.BYSTANDER in conditions.oracles:
             self.bystands = await self._serves_two(conditions.read)
