@@ -8,8 +8,8 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -91,7 +91,7 @@ def fuzz(
 
     \b
     snowowl fuzz tftp://127.0.0.1:6969 --read boot/kernel --seconds 300
-    snowowl fuzz tftp://127.0.0.1:6969 --command './served --port {port} root' -k
+    snowowl fuzz tftp://127.0.0.1:6969 -k --command './served --port {port} root'
     snowowl fuzz tftp://127.0.0.1:6969 --replay fuzz-findings/crash-died-7.fuzz
     """  # noqa: D301 - as in `main`
     from snowowl.testing.fuzzing.finding import Oracle
@@ -132,13 +132,16 @@ def fuzz(
     if not quiet and not as_json:
         click.echo(f"seed {seed}", err=True)
     result, interrupted = _hunt(addresses, opened, conditions, plan, quiet=quiet, verbose=verbose)
-    files = _kept(result, conditions, out)
+    files: dict[str, Path] = {}
+    with _writing(out):
+        files = fuzz_table.write_scripts(result, conditions, out)
     if as_json:
         click.echo(json.dumps(fuzz_table.as_json(url, result, conditions, files)))
     elif text := fuzz_table.table(_printable(url), result, conditions, files, quiet=quiet):
         click.echo(text)
     if junit is not None:
-        _write(junit, fuzz_table.junit(url, result, conditions))
+        with _writing(junit):
+            junit.write_bytes(fuzz_table.junit(url, result, conditions))
     if interrupted:
         click.echo("snowowl: interrupted", err=True)
         sys.exit(EXIT_USAGE)
@@ -253,23 +256,14 @@ def _printable(text: str) -> str:
     return printable(text)
 
 
-def _kept(result: Result, conditions: Conditions, folder: Path) -> dict[str, Path]:
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say it if something cannot be written; what was found is worth more than an end."""
     try:
-        return fuzz_table.write_scripts(result, conditions, folder)
+        yield
     except OSError as error:
-        click.echo(
-            f"snowowl: cannot write to {click.format_filename(folder)}: {error.strerror}", err=True
-        )
-        return {}
-
-
-def _write(path: Path, octets: bytes) -> None:
-    try:
-        path.write_bytes(octets)
-    except OSError as error:
-        click.echo(
-            f"snowowl: cannot write {click.format_filename(path)}: {error.strerror}", err=True
-        )
+        name = click.format_filename(path)
+        click.echo(f"snowowl: cannot write {name}: {error.strerror}", err=True)
 
 
 # What is done.

@@ -8,6 +8,7 @@ note there has not been looked at.  All of it happens on loopback.
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -174,6 +175,9 @@ def main(seconds: float, only: tuple[str, ...], work: Path | None, *, no_write: 
         raise click.ClickException(str(error)) from error
     if not servers:
         raise click.UsageError(f"no such server: {', '.join(MAKERS)}, snowowl")
+    # Whoever ends this ends the servers, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rows = []
     for index, server in enumerate(servers):
         mine = seconds if server.kind == "peer" else seconds / 2

@@ -45,78 +45,79 @@ async def hunted(
     return result, toy
 
 
-BUGS = {
-    "dies": (3, 60, "crash/died", [r'A send b"\\x00\\x0[12](snowowl-fuzz-)?\\xff\\x00octet\\x00"']),
-    "wedges": (4, 10, "hang/silent", [r'A send b""']),
-    "sleeps": (1, 20, "hang/late", [r'A send b"\\x00\\x04"']),
+FILE = r'A send b"\\x00\\x01boot/file\\x00octet\\x00{}"'
+BLKSIZE = FILE.format(r"blksize\\x00\d+\\x00")
+SECRET_KEY = r"tftp-secret/key\\x00octet\\x00"
+
+QUICK = {
+    "wedges": (20, "hang/silent", [r'A send b""']),
+    "sleeps": (100, "hang/late", [r'A send b"\\x00\\x04"']),
+    "checks a prefix": (200, "leak/secret", [rf'A send b"\\x00\\x01(../)+(srv/)?{SECRET_KEY}"']),
+    "amplifies": (100, "amplification/datagrams", [FILE.format("")]),
+    "minds strangers": (100, "bystander/transfer-ended", [r'A send good b".{0,8}"']),
+}
+SLOW = {
+    "dies": (600, "crash/died", [r'A send b"\\x00\\x0[12](snowowl-fuzz-)?\\xff\\x00octet\\x00"']),
     "answers errors": (
-        3,
-        30,
+        600,
         "protocol/error-answered/listening port",
         [r'A send b"\\x00\\x05.*"'],
     ),
     "goes up": (
-        *(5, 60, "leak/secret"),
-        [r'A send b"\\x00\\x01boot/../../(../srv/)?tftp-secret/key\\x00octet\\x00"'],
+        800,
+        "leak/secret",
+        [rf'A send b"\\x00\\x01/?boot/../../(../srv/)?{SECRET_KEY}"'],
     ),
-    "checks a prefix": (
-        *(6, 30, "leak/secret"),
-        [r'A send b"\\x00\\x01(../)+(srv/)?tftp-secret/key\\x00octet\\x00"'],
-    ),
-    "grants more": (
-        *(2, 30, "protocol/oack-larger/blksize"),
-        [r'A send b"\\x00\\x01boot/file\\x00octet\\x00blksize\\x00\d+\\x00"'],
-    ),
-    "grants unasked": (
-        *(2, 30, "protocol/oack-unasked/tsize"),
-        [r'A send b"\\x00\\x01boot/file\\x00octet\\x00blksize\\x00\d+\\x00"'],
-    ),
-    "amplifies": (
-        *(4, 30, "amplification/datagrams"),
-        [r'A send b"\\x00\\x01boot/file\\x00octet\\x00"'],
-    ),
-    "minds strangers": (4, 30, "bystander/transfer-ended", [r'A send good b".{0,8}"']),
+    "grants more": (600, "protocol/oack-larger/blksize", [BLKSIZE]),
+    "grants unasked": (600, "protocol/oack-unasked/tsize", [BLKSIZE]),
     "sorcerer": (
-        *(2, 60, "protocol/sorcerers-apprentice"),
-        [r'A send b"\\x00\\x01boot/file\\x00octet\\x00"', r"A answer twice [345]"],
+        600,
+        "protocol/sorcerers-apprentice",
+        [FILE.format(""), r"A answer twice [345]"],
     ),
 }
-"""Bug: the seed, scripts until it is found at the latest, the finding, and its smallest script's lines.
+"""Bug: scripts of any seed until it is found at the latest, the finding, and its smallest script."""
 
-The seeds are those of several that find it at the least cost; each of them finds it within 400 scripts."""
+BUGS = QUICK | SLOW
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize(
+    "bug", [*QUICK, *(pytest.param(bug, marks=pytest.mark.slow) for bug in SLOW)]
+)
 async def test_a_bug_is_found_and_made_small(bug: str, autojump_clock: MockClock) -> None:
-    seed, examples, name, steps = BUGS[bug]
-    result, toy = await hunted(bug, examples, seed=seed)
+    examples, name, steps = BUGS[bug]
+    played, result = 0, Result(0)
+    while not result.found:
+        # What a seed draws differs with the version of Hypothesis and what is imported: so any of some.
+        assert played < examples, f"not found by {played} scripts"
+        result, toy = await hunted(bug, min(200, examples - played), seed=played)
+        played += result.scripts
+        assert result.restarts == toy.starts - 1
     (found,) = result.found
     assert found.finding.name == name
     assert found.confirmed == CONFIRM_TIMES
-    assert found.at_script <= examples
     lines = [step_text(step) for step in found.script.steps]
     assert len(lines) == len(steps), lines
     assert all(re.fullmatch(*pair) for pair in zip(steps, lines, strict=True)), lines
-    assert result.restarts == toy.starts - 1
 
 
 async def test_a_server_without_bugs_is_left_alone(autojump_clock: MockClock) -> None:
-    result, toy = await hunted("", 60)
+    result, toy = await hunted("", 30)
     assert not result.found
-    assert (result.scripts, result.dismissed, toy.starts) == (60, 0, 1)
+    assert (result.scripts, result.dismissed, toy.starts) == (30, 0, 1)
     assert result.bystands
     assert result.watches_usage
 
 
 async def test_the_same_seed_plays_the_same_scripts(autojump_clock: MockClock) -> None:
-    first, _ = await hunted("", 25, seed=7)
-    again, _ = await hunted("", 25, seed=7)
-    other, _ = await hunted("", 25, seed=8)
+    first, _ = await hunted("", 12, seed=7)
+    again, _ = await hunted("", 12, seed=7)
+    other, _ = await hunted("", 12, seed=8)
     assert first.datagrams == again.datagrams != other.datagrams
 
 
 async def test_descriptors_that_are_left(autojump_clock: MockClock) -> None:
-    result, _ = await hunted("leaks descriptors", 60, Oracle.EXHAUSTION)
+    result, _ = await hunted("leaks descriptors", 60, Oracle.EXHAUSTION, seed=5)
     (found,) = result.found
     assert found.finding.name == "exhaustion/descriptors"
     assert found.confirmed == CONFIRM_TIMES
@@ -131,14 +132,14 @@ async def test_a_lesser_finding_ends_nothing(autojump_clock: MockClock) -> None:
 
 
 async def test_what_is_not_looked_for_is_not_found(autojump_clock: MockClock) -> None:
-    result, _ = await hunted("minds strangers", 10, Oracle.LEAK, Oracle.CRASH, seed=4)
+    result, _ = await hunted("minds strangers", 10, Oracle.LEAK, Oracle.CRASH)
     assert not result.found
     assert not result.bystands
 
 
 async def test_a_server_that_nobody_starts_again(autojump_clock: MockClock) -> None:
     """What was found is kept, as it was sent: nothing can be tried any more."""
-    result, toy = await hunted("wedges", 10, seed=4, can_restart=False)
+    result, toy = await hunted("wedges", 10, can_restart=False)
     (found,) = result.found
     assert found.finding.name == "hang/silent"
     assert found.confirmed == 0
