@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from snowowl.cli import fuzz_table
 from snowowl.cli.fuzz_display import say_script, telling
 from snowowl.cli.fuzz_options import SECONDS, FuzzCommand, chosen_oracles, fuzz_options
+from snowowl.cli.fuzz_output import Output
 
 if TYPE_CHECKING:
     from snowowl.client.url import Target as Url
@@ -119,29 +118,33 @@ def fuzz(
         _fail("fuzzing needs hypothesis: pip install 'snowowl[fuzz]' (--replay does not)")
     from snowowl.testing.fuzzing.hunt import Plan
 
-    if seconds is None and examples is None:
-        seconds = SECONDS
     plan = Plan(
-        seconds=seconds,
+        seconds=SECONDS if seconds is None and examples is None else seconds,
         examples=examples,
         seed=seed,
         keep_going=keep_going,
         shrink_seconds=shrink,
     )
-    addresses = _addresses(where, yes=yes)
-    if not quiet and not as_json:
-        click.echo(f"seed {seed}", err=True)
-    result, interrupted = _hunt(addresses, opened, conditions, plan, quiet=quiet, verbose=verbose)
-    files: dict[str, Path] = {}
-    with _writing(out):
-        files = fuzz_table.write_scripts(result, conditions, out)
-    if as_json:
-        click.echo(json.dumps(fuzz_table.as_json(url, result, conditions, files)))
-    elif text := fuzz_table.table(_printable(url), result, conditions, files, quiet=quiet):
-        click.echo(text)
-    if junit is not None:
-        with _writing(junit):
-            junit.write_bytes(fuzz_table.junit(url, result, conditions))
+    output = Output(folder=out, junit=junit, as_json=as_json, quiet=quiet)
+    _search(url, _addresses(where, yes=yes), opened, conditions, plan, output, verbose)
+
+
+def _search(
+    url: str,
+    addresses: list[bytes],
+    opened: _Open,
+    conditions: Conditions,
+    plan: Plan,
+    output: Output,
+    verbose: int,
+) -> NoReturn:
+    """Hunt, say what came of it, and end the program."""
+    if not output.quiet and not output.as_json:
+        click.echo(f"seed {plan.seed}", err=True)
+    result, interrupted = _hunt(
+        addresses, opened, conditions, plan, quiet=output.quiet, verbose=verbose
+    )
+    output.say(url, result, conditions)
     if interrupted:
         click.echo("snowowl: interrupted", err=True)
         sys.exit(EXIT_USAGE)
@@ -254,16 +257,6 @@ def _printable(text: str) -> str:
     from snowowl.observe.words import printable
 
     return printable(text)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Say it if something cannot be written; what was found is worth more than an end."""
-    try:
-        yield
-    except OSError as error:
-        name = click.format_filename(path)
-        click.echo(f"snowowl: cannot write {name}: {error.strerror}", err=True)
 
 
 # What is done.

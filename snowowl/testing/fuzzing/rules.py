@@ -232,10 +232,12 @@ def _sorcerer(life: Life) -> Iterator[Finding]:
     entries = life.entries
     copies: dict[bytes, int] = {}
     brought: dict[bytes, int] = {}
-    for index, entry in enumerate(entries[:-1]):
+    for index, entry in enumerate(entries):
         if not (entry.is_sent and entry.copy and entry.opcode == Opcode.ACK):
             continue
         copies[entry.octets] = copies.get(entry.octets, 0) + 1
+        if index + 1 == len(entries):
+            break
         after = entries[index + 1]
         wanted = (block_number_of(entry.octets) + 1) % 65536
         known = any(
