@@ -32,6 +32,9 @@ EXIT_FOUND = 1
 EXIT_USAGE = 2
 EXIT_CANNOT = 3
 
+SCRIPT_MAX = 4 << 20
+"""Octets of a script: far more than any that was made small."""
+
 REPLAY_TIMES = 3
 """A script may need luck; three times without it is as good as never."""
 
@@ -216,7 +219,11 @@ def _record(path: Path) -> Record:
 
     name = click.format_filename(path)
     try:
-        return loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            octets = file.read(SCRIPT_MAX + 1)
+        if len(octets) > SCRIPT_MAX:
+            raise click.UsageError(f"{name} has more than {SCRIPT_MAX >> 20} MiB: it is no script")
+        return loads(octets.decode())
     except OSError as error:
         raise click.UsageError(f"cannot read {name}: {error.strerror}") from error
     except UnicodeDecodeError:

@@ -151,6 +151,7 @@ def test_usage(arguments: list[str], said: str, capsys: pytest.CaptureFixture[st
         (CRASH.replace("send", "sand").encode(), "line 5: a peer can send"),
         (b"\xff\xfe", "is no text"),
         (b"", "line 1: the file is empty"),
+        (b"#" * (5 << 20), "more than 4 MiB"),
     ],
 )
 def test_a_damaged_script(
