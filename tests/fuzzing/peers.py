@@ -151,7 +151,9 @@ class Notes:
 
     def of(self, server: str, found: Found) -> str:
         """Return the note on a finding, empty if there is none."""
-        return self.texts.get(server, {}).get(found.finding.name, "")
+        known = self.texts.get(server, {})
+        fits = [key for key in known if found.finding.name.startswith(key)]
+        return known[max(fits, key=len)] if fits else ""
 
 
 def notes_in(path: Path) -> Notes:

@@ -69,7 +69,7 @@ async def test_how_a_server_died() -> None:
     ("line", "shape"),
     [
         ("UnicodeDecodeError: 'ascii' codec can't decode byte 0xff", "UnicodeDecodeError"),
-        ("struct.error: unpack requires 2 bytes", ""),
+        ("struct.error: unpack requires 2 bytes", "struct.error"),
         ("asyncio.exceptions.CancelledError", "CancelledError"),
         ("served: buf.c:12: get: Assertion `n > 0' failed.", "Assertion `n > 0' failed"),
         ("thread 'main' panicked at src/main.rs", "panic"),

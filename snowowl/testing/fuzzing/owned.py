@@ -28,7 +28,7 @@ STOP_SECONDS: Final = 2.0
 LOG_READ_MAX: Final = 1 << 16
 
 _ERROR: Final = re.compile(
-    r"^(?P<python>[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt))\b(?:: (?P<text>.*))?$"
+    r"^(?P<python>[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|\.error))\b(?:: (?P<text>.*))?$"
     r"|^.*?(?P<other>panic|[Ss]egmentation fault|[Aa]ssert\w* .*failed|stack smashing|AddressSanitizer)",
 )
 
@@ -154,7 +154,8 @@ def shape_of(complaint: str) -> str:
     match = _ERROR.match(complaint)
     if match is None:
         return ""
-    return str(match["python"] or match["other"] or "").rpartition(".")[2]
+    name = str(match["python"] or match["other"] or "")
+    return name if name.endswith(".error") else name.rpartition(".")[2]
 
 
 def _signal(pids: Sequence[int], number: signal.Signals) -> None:
