@@ -176,7 +176,9 @@ def test_what_cannot_run(root: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "no process 4194304" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_an_interrupt_leaves_nothing(root: Path, number: signal.Signals) -> None:
     url, *rest = frail(root, "child")
     process = subprocess.Popen(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -99,6 +99,7 @@ async def test_the_rate_is_kept(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
+@settings(max_examples=15)
 @given(number=st.integers(-65535, 65535))
 def test_damage_is_total(damage: str, number: int) -> None:
     low, high = DAMAGES[damage]

@@ -154,7 +154,14 @@ def ways_out(secrets: Sequence[bytes], known: bytes | None) -> st.SearchStrategy
     starts = [folder + b"/", b"/" + folder.lstrip(b"/") + b"/"] * 5 if folder.strip(b"/") else []
     begin = st.sampled_from([*STARTS, *starts])
     beside = [_beside(secrets, begin)] if secrets else []
-    return st.one_of(_upwards(tops, begin), _absolute(tops), *beside)
+    # What most servers that go wrong fall for: no trick but a beginning that exists.
+    plain = st.builds(
+        lambda start, count, top: start + b"../" * count + top,
+        st.sampled_from([folder + b"/", b""] if folder.strip(b"/") else [b"", *STARTS]),
+        st.integers(1, UPS_MAX).map(lambda count: UPS_MAX + 1 - count),
+        _mostly(tops),
+    )
+    return st.one_of(plain, _upwards(tops, begin), _absolute(tops), *beside)
 
 
 def names(known: Sequence[bytes]) -> st.SearchStrategy[bytes]:

@@ -23,8 +23,9 @@ from snowowl.testing.fuzzing.script import Script
 from snowowl.testing.fuzzing.target import UnstartableError
 from snowowl.testing.fuzzing.trial import GoneError
 
-ROUND_EXAMPLES: Final = 1000
-"""Scripts that one run of Hypothesis draws: it keeps all of them in memory, and begins each run anew."""
+ROUND_EXAMPLES: Final = 200
+"""Scripts that one run of Hypothesis draws: it varies what it drew before, so a new run brings more that
+is new; and it keeps all of them in memory."""
 
 
 class _FoundError(Exception):
