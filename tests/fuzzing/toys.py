@@ -175,8 +175,8 @@ class Toy:
         value = asked.get(b"blksize", b"")
         blksize, granted = 512, b""
         if value.isdigit() and 8 <= int(value) <= 65464:
-            blksize = min(int(value), 1024)
-            granted = b"blksize\0%d\0" % (blksize * 2 if self.bug == "grants more" else blksize)
+            blksize = min(int(value), 1024) * (2 if self.bug == "grants more" else 1)
+            granted = b"blksize\0%d\0" % blksize
         if self.bug == "grants unasked" and granted:
             granted += b"tsize\0%d\0" % len(content)
         if granted and await self._ask(transfer, peer, b"\0\6" + granted, 0) is None:
