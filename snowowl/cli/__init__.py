@@ -18,6 +18,7 @@ _COMMANDS = {
     "config": "Check, write and show configuration files.",
     "conformance": "Try a TFTP server clause by clause.",
     "faults": "Test a TFTP client by a server that plays faults.",
+    "fuzz": "Look for what breaks a TFTP server.",
     "get": "Fetch a file from a TFTP server.",
     "put": "Send a file to a TFTP server.",
     "serve": "Serve a folder by TFTP.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import click
 
@@ -25,7 +25,9 @@ GROUPS = {
 
 
 class GroupedCommand(click.Command):
-    """Shows its options in `GROUPS`."""
+    """Shows its options in groups: titles, and the names of the options in each, the last for the rest."""
+
+    groups: ClassVar[dict[str, tuple[str, ...]]] = GROUPS
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section for each group; what is in none, as `--help`, comes at the end."""
@@ -36,11 +38,12 @@ class GroupedCommand(click.Command):
         }
         groups = {
             title: [records.pop(name) for name in names if name in records]
-            for title, names in GROUPS.items()
+            for title, names in self.groups.items()
         }
+        last = list(groups)[-1]
         for title, found in groups.items():
             with formatter.section(title):
-                formatter.write_dl([*found, *records.values()] if title == "Output" else found)
+                formatter.write_dl([*found, *records.values()] if title == last else found)
 
 
 def octets(text: str) -> int:
