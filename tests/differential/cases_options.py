@@ -44,7 +44,9 @@ def _values() -> Iterator[Case]:
     ):
         for value in values:
             name = f"{option}-{value.strip() or 'empty'}" + (
-                "" if value == value.strip() or not value else "-blank" + "-before" * (value[0] == " ")
+                ""
+                if value == value.strip() or not value
+                else "-blank" + "-before" * (value[0] == " ")
             )
             # What is no number is one octet to dnsmasq.
             large = option != "blksize" or (value.isdigit() and int(value) > 100)
@@ -56,7 +58,6 @@ def _values() -> Iterator[Case]:
                 hear(),
                 fetch(),
                 quick=name in _QUICK,
-                last=name == "windowsize--1",  # atftpd sends without an end
             )
     yield case(
         "windowsize-4-stream",
@@ -227,5 +228,9 @@ def _spellings() -> Iterator[Case]:
             quick=mode == b"OCTET",
         )
     yield case(
-        "mode-mail-read", "mode mail (obsolete)", ask(rrq(b"short", mode=b"mail")), hear(), quick=True
+        "mode-mail-read",
+        "mode mail (obsolete)",
+        ask(rrq(b"short", mode=b"mail")),
+        hear(),
+        quick=True,
     )

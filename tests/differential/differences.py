@@ -129,9 +129,7 @@ class Judgement:
         return self.verdict in ("alike", "explained")
 
 
-def judged(
-    observed: dict[str, dict[str, str]], ours: str, listed: Listed
-) -> Iterator[Judgement]:
+def judged(observed: dict[str, dict[str, str]], ours: str, listed: Listed) -> Iterator[Judgement]:
     """Yield a judgement for each case and each peer that it was played with."""
     for case, by_server in observed.items():
         for peer, theirs in sorted(by_server.items()):

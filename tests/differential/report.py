@@ -36,7 +36,9 @@ def rows(judgements: Sequence[Judgement], listed: Listed) -> Iterator[Text]:
         text.append(f"{each.case}, {each.peer}", style="bold")
         text.append(f"  {hint}" if hint else "", style=_STYLES[each.verdict])
         width = max(len(each.peer), len("snowowl"))
-        text.append(f"\n  {'snowowl':{width}}  {each.snowowl}\n  {each.peer:{width}}  {each.theirs}")
+        text.append(
+            f"\n  {'snowowl':{width}}  {each.snowowl}\n  {each.peer:{width}}  {each.theirs}"
+        )
         if each.entry is not None and each.verdict == "changed":
             text.append(f"\n  {'listed':{width}}  {each.entry.snowowl}")
             text.append(f"\n  {'':{width}}  {each.entry.theirs}")

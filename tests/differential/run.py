@@ -35,6 +35,9 @@ EXIT_DIFFERENT: Final = 1
 EXIT_UNUSABLE: Final = 3
 EXIT_INTERRUPTED: Final = 130
 
+AGAIN: Final = 2
+"""How often what is not as it should be is played again before it is believed."""
+
 AGAIN_MAX: Final = 40
 """Cases that are played again by themselves; if more of them differ it is no chance."""
 
@@ -79,9 +82,13 @@ async def compare(
             if progress is not None and task is not None:
                 progress.advance(task)
 
-        observed = await play_all(network, cases, stands, told)
-        judgements = list(differences.judged(observed, stage.OURS, listed))
-        await _play_again(network, judgements, cases, stands, observed)
+        usual = [case for case in cases if not case.last]
+        observed = await play_all(network, usual, stands, told)
+        for _ in range(AGAIN):
+            judgements = list(differences.judged(observed, stage.OURS, listed))
+            await _play_again(network, judgements, usual, stands, observed)
+        last = [case for case in cases if case.last]
+        observed.update(await play_all(network, last, stands, told))
     final = differences.judged(observed, stage.OURS, listed)
     return Run(tuple(final), missing, {stand.name: stand.version for stand in stands})
 
@@ -95,14 +102,10 @@ async def _play_again(
 ) -> None:
     """Play what is not as it should be once more, by itself: a busy machine may answer late.
 
-    Not what uploads, for the file is there now; nor what may have left a server deaf.
+    An upload then finds what it left: that may make a difference, but hides none.
     """
     odd = {each.case for each in judgements if not each.good}
-    again = [
-        case
-        for case in cases
-        if case.name in odd and not (case.writes or case.last or case.heavy)
-    ]
+    again = [case for case in cases if case.name in odd and not case.heavy]
     if len(again) <= AGAIN_MAX:
         observed.update(await play_all(network, again, stands, together=1))
 
@@ -111,9 +114,7 @@ def chosen(only: Sequence[str], *, heavy: bool) -> list[Case]:
     """Return the cases whose names match one of some patterns; all if there is none."""
     found = [case for case in ALL if heavy or not case.heavy]
     if only:
-        found = [
-            case for case in ALL if any(fnmatchcase(case.name, pattern) for pattern in only)
-        ]
+        found = [case for case in ALL if any(fnmatchcase(case.name, pattern) for pattern in only)]
     return found
 
 
@@ -129,7 +130,9 @@ def chosen(only: Sequence[str], *, heavy: bool) -> list[Case]:
     help=f"Only that peer: {', '.join(stage.PEERS)}.",
 )
 @click.option("--heavy", is_flag=True, help="With the cases of 65,540 blocks: some minutes.")
-@click.option("--write", is_flag=True, help="Write what has changed to the list; reasons are yours.")
+@click.option(
+    "--write", is_flag=True, help="Write what has changed to the list; reasons are yours."
+)
 @click.option("--explain", is_flag=True, help="Show the differences that are explained, too.")
 @click.option(
     "--work",

@@ -7,6 +7,7 @@ answer and no repetition; snowowl sends no probes then, either.  Whatever else c
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ from tests.differential.steps import Case
 from tests.peers import servers as peers
 from tests.peers.processes import Running, start
 from tests.peers.servers import Server
-from tests.peers.workspace import UnusableError, Workspace
+from tests.peers.workspace import UnusableError, Workspace, run_quietly
 from tests.real.harness import environment, rrq, serve_command
 
 Tid = Literal["shared", "own", "listen"]
@@ -42,6 +43,7 @@ READY_SECONDS: Final = 20.0
 _CONFIG: Final = f"""
 [server]
 tid = "%s"
+drain_seconds = 0
 
 [protocol]
 timeout_initial_seconds = {TIMER_SECONDS}
@@ -82,6 +84,21 @@ def available(
         except UnusableError as error:
             missing[name] = str(error)
     return found, missing
+
+
+def is_installed(name: str) -> bool:
+    """Say whether a peer can be had without fetching anything."""
+    if name not in _PROGRAMS:
+        return True
+    program, sign = _PROGRAMS[name]
+    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        return False
+    try:
+        said = run_quietly([found, "--version" if name == "dnsmasq" else "-V"], Path.cwd())
+    except UnusableError:
+        return False
+    return sign in said.lower()
 
 
 def ours(folder: Path) -> Server:
@@ -126,20 +143,31 @@ def _with_options(server: Server, *options: str) -> Server:
 def _dnsmasq(workspace: Workspace) -> Server:
     # Its port is 69 whatever one does: an address of this process' own lets several runs be at once.
     pid = os.getpid()
-    return peers.dnsmasq(workspace, host=f"127.{64 + pid // 65536 % 128}.{pid // 256 % 256}.{pid % 256}")
+    return peers.dnsmasq(
+        workspace, host=f"127.{64 + pid // 65536 % 128}.{pid // 256 % 256}.{pid % 256}"
+    )
 
 
 _MAKERS: Final[dict[str, Callable[[Workspace], Server]]] = {
     "tftpd-hpa": lambda workspace: _with_options(
         peers.tftpd_hpa(workspace), "--retransmit", str(TIMER_SECONDS * 1_000_000)
     ),
+    # Multicast would leave this machine.
     "atftpd": lambda workspace: _with_options(
-        peers.atftpd(workspace), "--retry-timeout", str(TIMER_SECONDS)
+        peers.atftpd(workspace), "--retry-timeout", str(TIMER_SECONDS), "--no-multicast"
     ),
     "dnsmasq": _dnsmasq,
     "snowowl-own": lambda workspace: _ours(workspace, "snowowl-own", "own"),
     "snowowl-listen": lambda workspace: _ours(workspace, "snowowl-listen", "listen"),
 }
+
+
+_PROGRAMS: Final = {
+    "tftpd-hpa": ("in.tftpd", "tftp-hpa"),
+    "atftpd": ("atftpd", "atftp"),
+    "dnsmasq": ("dnsmasq", "dnsmasq"),
+}
+"""Programs, and what they say of themselves: atftpd's package has an `in.tftpd` too."""
 
 
 @asynccontextmanager

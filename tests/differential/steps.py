@@ -16,12 +16,10 @@ import trio
 
 from tests.differential.talk import (
     ACK,
-    ANSWER_SECONDS,
     DATA,
     ERROR,
     NOTHING,
     OACK,
-    QUIET_SECONDS,
     Talk,
     described,
     joined,
@@ -126,7 +124,7 @@ def hear_all() -> Step:
     """Observe all that comes, until it is quiet."""
 
     async def step(talk: Talk) -> None:
-        answers = await talk.hear_all(ANSWER_SECONDS, QUIET_SECONDS)
+        answers = await talk.hear_all()
         talk.note(joined([described(octets) for octets in answers]))
 
     return step
@@ -156,7 +154,9 @@ def origin() -> Step:
     """Observe which port the first answer came from."""
 
     async def step(talk: Talk) -> None:
-        talk.note(f"from {'the listening port' if talk.tid == talk.server else 'a port of its own'}")
+        talk.note(
+            f"from {'the listening port' if talk.tid == talk.server else 'a port of its own'}"
+        )
 
     return step
 
@@ -191,7 +191,7 @@ def stranger(octets: bytes) -> Step:
     async def step(talk: Talk) -> None:
         with talk.stranger() as probe:
             await probe.send(octets, talk.tid or talk.server)
-            heard = await probe.receive(ANSWER_SECONDS)
+            heard = await probe.receive(talk.answer_seconds)
             talk.note(f"stranger: {described(heard.octets) if heard else NOTHING}")
 
     return step
@@ -217,6 +217,8 @@ async def _fetched(talk: Talk) -> str:
         granted = {name.lower(): value for name, value in options_of(packet)}
         blksize = int(granted.get("blksize", "512"))
         windowsize = int(granted.get("windowsize", "1"))
+        if blksize < 1 or windowsize < 1:
+            return "no way to read on"
         await talk.reply(harness.ack(0))
         packet = await talk.hear(STALLED_SECONDS)
     pieces: list[bytes] = []
@@ -284,8 +286,8 @@ async def _stored(talk: Talk, content: bytes) -> str:
     return f"{blocks} blocks taken"
 
 
-def kept(name: str, content: bytes) -> Step:
-    """Observe what a file beneath the root is now, once it has had time to become that."""
+def kept(name: str, content: bytes | None = None) -> Step:
+    """Observe what a file beneath the root is now, once it has had time to become what was sent."""
 
     async def step(talk: Talk) -> None:
         path = talk.root / name
@@ -298,7 +300,7 @@ def kept(name: str, content: bytes) -> Step:
     return step
 
 
-def _state(path: Path, content: bytes) -> str:
+def _state(path: Path, content: bytes | None) -> str:
     try:
         found = path.read_bytes()
     except FileNotFoundError:

@@ -20,7 +20,11 @@ from tests.differential import tree
 ANSWER_SECONDS: Final = 0.7
 """An answer takes microseconds; dnsmasq, whose timer cannot be set, repeats after one to two seconds."""
 
+UPLOAD_ANSWER_SECONDS: Final = 2.0
+"""The last ACK of an upload may wait for a busy disk; the timers of servers that take uploads are long."""
+
 QUIET_SECONDS: Final = 0.4
+ANSWERS_MAX: Final = 500
 NOTHING: Final = "nothing"
 
 DATA, ACK, ERROR, OACK = 3, 4, 5, 6
@@ -74,8 +78,12 @@ def joined(answers: Sequence[str]) -> str:
 class Talk:
     """One client of one server.  Use it as a context manager: it leaves no transfer behind."""
 
-    def __init__(self, network: Network, server: bytes, root: Path) -> None:
+    def __init__(
+        self, network: Network, server: bytes, root: Path, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
         self._network = network
+        self.answer_seconds = answer_seconds
+        """How long to wait for an answer, or to be sure that none comes."""
         self.server = server
         self.root = root
         self.probe = Probe(network, socket.AF_INET)
@@ -107,19 +115,17 @@ class Talk:
         """Send to where the first answer came from, to the listening port if there was none."""
         await self.probe.send(octets, self.tid or self.server)
 
-    async def hear(self, seconds: float = ANSWER_SECONDS) -> bytes:
+    async def hear(self, seconds: float | None = None) -> bytes:
         """Return the next datagram, nothing if none comes; it is not an observation yet."""
-        heard = await self.probe.receive(seconds)
+        heard = await self.probe.receive(self.answer_seconds if seconds is None else seconds)
         self.last = self._taken(heard)
         return self.last
 
-    async def hear_all(self, first_seconds: float, quiet_seconds: float) -> list[bytes]:
+    async def hear_all(self) -> list[bytes]:
         """Return what comes until it has been quiet for a while."""
-        answers = []
-        seconds = first_seconds
-        while len(answers) < 500 and await self.hear(seconds):
+        answers: list[bytes] = []
+        while len(answers) < ANSWERS_MAX and await self.hear(QUIET_SECONDS if answers else None):
             answers.append(self.last)
-            seconds = quiet_seconds
         if answers:
             self.last = answers[-1]
         return answers
@@ -150,9 +156,9 @@ class Talk:
     def called(self, content: bytes) -> str:
         """Return the name of the file that holds this, or what it is."""
         for name in tree.NAMES:
-            if (path := self.root / name).stat().st_size == len(content):
-                if path.read_bytes() == content:
-                    return f"content of {name!r}"
+            path = self.root / name
+            if path.stat().st_size == len(content) and path.read_bytes() == content:
+                return f"content of {name!r}"
         if len(content) <= 64:
             return f"content {content!r}"
         return f"content of {len(content)} octets, {hashlib.sha256(content).hexdigest()[:8]}"
