@@ -27,6 +27,7 @@ _OCTETS: Final = {
     "short": 700,
     "block": 512,
     "blocks": 1536,
+    "medium": 10_000,
     "long": 140_000,
     "many-blocks": 8 * 65_540 + 3,
     "Upper": 10,
