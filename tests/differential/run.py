@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -57,6 +57,26 @@ class Run:
     versions: dict[str, str]
 
 
+@asynccontextmanager
+async def standing_all(
+    network: Network, peers: Sequence[str], folder: Path
+) -> AsyncIterator[tuple[list[stage.Stand], dict[str, str]]]:
+    """Run snowowl and peers in this block; give them, and what could not be had and why.
+
+    Raises `UnusableError` if there is no peer.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found, missing = await trio.to_thread.run_sync(stage.available, folder, peers)
+    if not found:
+        raise UnusableError("; ".join(f"{name}: {why}" for name, why in missing.items()))
+    servers: list[Server] = [stage.ours(folder), *found.values()]
+    async with AsyncExitStack() as stack:
+        yield (
+            [await stack.enter_async_context(stage.standing(network, each)) for each in servers],
+            missing,
+        )
+
+
 async def compare(
     cases: Sequence[Case],
     peers: Sequence[str],
@@ -65,16 +85,8 @@ async def compare(
     progress: Progress | None = None,
 ) -> Run:
     """Play cases with snowowl and with peers; raises `UnusableError` if there is nothing to compare."""
-    folder.mkdir(parents=True, exist_ok=True)
-    found, missing = await trio.to_thread.run_sync(stage.available, folder, peers)
-    if not found:
-        raise UnusableError("; ".join(f"{name}: {why}" for name, why in missing.items()))
     network = SystemNetwork()
-    async with AsyncExitStack() as stack:
-        servers: list[Server] = [stage.ours(folder), *found.values()]
-        stands = [
-            await stack.enter_async_context(stage.standing(network, server)) for server in servers
-        ]
+    async with standing_all(network, peers, folder) as (stands, missing):
         total = sum(stand.plays(case) for stand in stands for case in cases)
         task = progress.add_task("playing", total=total) if progress else None
 
