@@ -31,6 +31,8 @@ def cases() -> Iterator[Case]:
     """Yield them."""
     yield from _values()
     yield from _combinations()
+    yield from _sizes()
+    yield from _many()
     yield from _spellings()
 
 
@@ -148,6 +150,9 @@ def _combinations() -> Iterator[Case]:
             hear(),
             fetch(),
         )
+
+
+def _sizes() -> Iterator[Case]:
     yield case(
         "tsize-empty-file",
         "the size of an empty file (curl takes tsize=0 for an error)",
@@ -177,6 +182,9 @@ def _combinations() -> Iterator[Case]:
         hear(),
         fetch(),
     )
+
+
+def _many() -> Iterator[Case]:
     for count in (8, 30, 100):
         options = [(f"x{number}", "1") for number in range(count)]
         yield case(

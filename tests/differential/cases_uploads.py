@@ -55,7 +55,9 @@ def cases() -> Iterator[Case]:
     yield from _names()
     yield from _options()
     yield from _contents()
-    yield from _conversations()
+    yield from _blocks()
+    yield from _breaks()
+    yield from _repeats()
 
 
 def _case(name: str, about: str, *steps: Step, quick: bool = False) -> Case:
@@ -109,14 +111,6 @@ def _contents() -> Iterator[Case]:
             *(ask(wrq(path.encode())), hear(), put(content), kept(path, content)),
             quick=size in (0, 512),
         )
-    yield case(
-        "write-many-blocks",
-        "more blocks than there are numbers",
-        *(ask(wrq(b"many", ("blksize", 8))), hear(), put(payload(8 * 65_540 + 3))),
-        kept("many", payload(8 * 65_540 + 3)),
-        writes=True,
-        heavy=True,
-    )
     sent = b"one\r\ntwo\r\0three\nfour\rfive"
     yield _case(
         "netascii",
@@ -134,56 +128,60 @@ def _contents() -> Iterator[Case]:
     yield _case("mail", "mode mail (obsolete)", ask(wrq(b"somebody", mode=b"mail")), hear_all())
 
 
-def _conversations() -> Iterator[Case]:
-    def begun(name: str) -> tuple[Step, ...]:
-        return ask(wrq(name.encode())), hear(), data(1), hear()
+def _begun(name: str) -> tuple[Step, ...]:
+    return ask(wrq(name.encode())), hear(), data(1), hear()
 
+
+def _blocks() -> Iterator[Case]:
     for name, about, number in (
         ("duplicate", "the same block twice", 1),
         ("ahead", "a block that is not the next", 4),
         ("zero", "block 0", 0),
     ):
         path = f"data-{name}"
-        steps = (*begun(path), data(number), hear_all(), data(2, 10), hear_all())
+        steps = (*_begun(path), data(number), hear_all(), data(2, 10), hear_all())
         yield _case(path, about, *steps, quick=name == "duplicate")
     yield _case(
         "data-last-twice",
         "the last block twice: its ACK was lost (RFC 1350 6)",
-        *(*begun("last-twice"), data(2, 10), hear_all(), data(2, 10), hear_all()),
+        *(*_begun("last-twice"), data(2, 10), hear_all(), data(2, 10), hear_all()),
         quick=True,
     )
     yield _case(
         "data-too-long",
         "a block that is longer than was agreed",
-        *(*begun("too-long"), data(2, 600), hear_all()),
+        *(*_begun("too-long"), data(2, 600), hear_all()),
     )
     yield _case(
         "data-of-3-octets",
         "DATA that is cut within its header",
-        *(*begun("cut"), reply(b"\0\3\0"), hear_all(), data(2, 10), hear_all()),
+        *(*_begun("cut"), reply(b"\0\3\0"), hear_all(), data(2, 10), hear_all()),
     )
     yield _case(
         "ack-to-a-receiver",
         "an ACK to who receives DATA",
-        *(*begun("acked"), ack(2), hear_all(), data(2, 10), hear_all()),
+        *(*_begun("acked"), ack(2), hear_all(), data(2, 10), hear_all()),
     )
+
+
+def _breaks() -> Iterator[Case]:
     yield _case(
         "error",
         "an ERROR in the middle: nothing may be left",
-        *(*begun("broken-off"), reply(error(0, b"enough")), hear_all()),
+        *(*_begun("broken-off"), reply(error(0, b"enough")), hear_all()),
         kept("broken-off"),
         quick=True,
     )
     yield _case(
         "error-overwrites",
         "an ERROR in the middle of a file that was there: it must be what it was",
-        *(*begun("overwritable-fails"), reply(error(3, b"enough")), hear_all()),
+        *(*_begun("overwritable-fails"), reply(error(3, b"enough")), hear_all()),
         kept("overwritable-fails"),
     )
     yield _case(
         "unfinished",
         "what others may see of a file that is not whole yet",
-        *(*begun("unfinished"), kept("unfinished")),
+        *(*_begun("unfinished"), kept("unfinished")),
     )
     yield _case(
         "empty-overwrites",
@@ -195,13 +193,16 @@ def _conversations() -> Iterator[Case]:
         yield _case(
             path,
             "a packet from another port: ERROR 5 for the stranger, the upload lives",
-            *(*begun(path), stranger(octets), data(2, 10), hear_all()),
+            *(*_begun(path), stranger(octets), data(2, 10), hear_all()),
         )
     yield _case(
         "stranger-ack",
         "an ACK from another port",
-        *(*begun("stranger-ack"), stranger(ack_packet(1)), data(2, 10), hear_all()),
+        *(*_begun("stranger-ack"), stranger(ack_packet(1)), data(2, 10), hear_all()),
     )
+
+
+def _repeats() -> Iterator[Case]:
     yield _case(
         "lost-data",
         "no block comes",

@@ -20,7 +20,7 @@ TOGETHER: Final = 16
 """Cases at a time with one server: most of them wait for nothing to come."""
 
 CASE_SECONDS: Final = 20.0
-HEAVY_SECONDS: Final = 300.0
+HEAVY_SECONDS: Final = 600.0
 NO_END: Final = "does not end"
 
 Observed = dict[str, dict[str, str]]

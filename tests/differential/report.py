@@ -51,10 +51,11 @@ def rows(judgements: Sequence[Judgement], listed: Listed) -> Iterator[Text]:
 
 def summary(judgements: Sequence[Judgement], listed: Listed, versions: dict[str, str]) -> Table:
     """Return how many cases came out how, by peer."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("peer")
-    for column in ("cases", "alike", "explained", "right: snowowl", "both", "peer", "not", "gone"):
-        table.add_column(column, justify="right")
+    caption = "explained: by who is right (snowowl, both, the peer); new: not explained"
+    table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
+    table.add_column("peer", no_wrap=True)
+    for column in ("cases", "alike", "explained", "snowowl", "both", "peer", "new", "gone"):
+        table.add_column(column, justify="right", no_wrap=True)
     for peer in sorted({each.peer for each in judgements}):
         of_peer = [each for each in judgements if each.peer == peer]
         verdicts = [each.verdict for each in of_peer]

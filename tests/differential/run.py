@@ -141,7 +141,9 @@ def chosen(only: Sequence[str], *, heavy: bool) -> list[Case]:
     type=click.Choice(stage.PEERS),
     help=f"Only that peer: {', '.join(stage.PEERS)}.",
 )
-@click.option("--heavy", is_flag=True, help="With the cases of 65,540 blocks: some minutes.")
+@click.option(
+    "--heavy", is_flag=True, help="With the cases of 65,540 blocks: minutes, and a quiet machine."
+)
 @click.option(
     "--write", is_flag=True, help="Write what has changed to the list; reasons are yours."
 )
