@@ -224,7 +224,7 @@ class WriteConfig:
     overwrite: bool = attrs.field(
         default=False,
         metadata=doc(
-            "Let an upload replace a file that exists.",
+            "Let an upload replace a file that exists, if its permissions let the server write it.",
         ),
     )
     create: bool = attrs.field(

@@ -27,7 +27,8 @@ class WritePolicy:
 
     enabled: bool = False
     overwrite: bool = False
-    """Replace files that exist.  A symbolic link is replaced itself, never written through."""
+    """Replace files that exist and may be written.  A symbolic link is replaced itself, never written
+    through."""
     create: bool = True
     """Take names that do not exist yet."""
     patterns: tuple[str, ...] = ("*",)
@@ -86,6 +87,24 @@ def _refuse_target(directory: Directory, name: bytes, policy: WritePolicy) -> No
         raise ContentError(ErrorCode.ACCESS_VIOLATION, "not a regular file")
     if not policy.overwrite:
         raise ContentError(ErrorCode.FILE_EXISTS, "file already exists")
+    if stat.S_ISREG(status.st_mode) and not _may_be_written(directory, name):
+        raise ContentError(
+            ErrorCode.ACCESS_VIOLATION, "access violation", "the file is not writable"
+        )
+
+
+def _may_be_written(directory: Directory, name: bytes) -> bool:
+    """Say whether the server's user may write a file.
+
+    A rename only asks whether the folder may be written.  But who takes the permission to write from
+    a file means to keep it, and every other server, which writes into it, would.
+    """
+    return os.access(
+        directory.prefix + name,
+        os.W_OK,
+        dir_fd=directory.fd,
+        effective_ids=os.access in os.supports_effective_ids,
+    )
 
 
 def _refuse_size(directory: Directory, policy: WritePolicy, tsize: int | None) -> None:

@@ -125,6 +125,29 @@ def test_a_directory_that_may_not_be_written_is_an_access_violation(
         assert refused(root, b"dir/new", OPEN)[0] is ErrorCode.ACCESS_VIOLATION
 
 
+def test_a_file_that_may_not_be_written_is_not_replaced(
+    tmp_path: Path, root: Root, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        if path.stat().st_uid == os.geteuid() and root.strategy == "portable":
+            path.chmod(0o755)
+    # Its folder would let the server's user rename another file over it.
+    for path in (tmp_path / "root", tmp_path / "root/dir"):
+        path.chmod(0o777)
+    for name in ("file", "dir/kept"):
+        file = tmp_path / "root" / name
+        file.write_bytes(b"old")
+        file.chmod(0o444)
+        with unprivileged():
+            assert refused(root, name.encode(), OPEN)[0] is ErrorCode.ACCESS_VIOLATION
+        # What exists is told first: to a client it says more.
+        without = WritePolicy(enabled=True)
+        assert refused(root, name.encode(), without)[0] is ErrorCode.FILE_EXISTS
+        file.chmod(0o666)
+        with unprivileged():
+            taken(root, name.encode(), OPEN)
+
+
 # Through a store
 
 

@@ -109,7 +109,7 @@ def atftpd(workspace: Workspace) -> Server:
     )
 
 
-def dnsmasq(workspace: Workspace) -> Server:
+def dnsmasq(workspace: Workspace, host: str = DNSMASQ_HOST) -> Server:
     program, said = _program("dnsmasq", "dnsmasq-base", workspace, "dnsmasq")
     # Without root it stays who it is; then it needs the right to port 69 by other means.
     user = ["--user=nobody", "--group=nogroup"] if os.getuid() == 0 else []
@@ -118,7 +118,7 @@ def dnsmasq(workspace: Workspace) -> Server:
         return [
             *(program, "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--port=0"),
             *("--log-facility=-", "--quiet-tftp", "--enable-tftp", f"--tftp-root={workspace.root}"),
-            *(f"--tftp-max={TRANSFERS}", f"--listen-address={DNSMASQ_HOST}", "--bind-interfaces"),
+            *(f"--tftp-max={TRANSFERS}", f"--listen-address={host}", "--bind-interfaces"),
             *user,
         ]
 
@@ -127,7 +127,7 @@ def dnsmasq(workspace: Workspace) -> Server:
         kind="peer",
         command=command,
         folder=workspace.root,
-        host=DNSMASQ_HOST,
+        host=host,
         fixed_port=69,
         uploads=False,
         version=_number(said),
