@@ -113,13 +113,19 @@ def test_an_announced_size_must_fit(root: Root, monkeypatch: pytest.MonkeyPatch)
     taken(root, b"new", WritePolicy(enabled=True, size_max=2**63), free)
 
 
+def open_to_all(folder: Path, root: Root) -> None:
+    """Let everybody reach a folder, where a root is a path: pytest's are its user's only."""
+    if root.strategy == "portable":
+        for path in (folder, *folder.parents):
+            if path.stat().st_mode & 0o77 == 0:
+                path.chmod(0o711)
+
+
 def test_a_directory_that_may_not_be_written_is_an_access_violation(
     tmp_path: Path, root: Root, unprivileged: Callable[[], AbstractContextManager[None]]
 ) -> None:
     (tmp_path / "root/dir").chmod(0o555)
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        if path.stat().st_uid == os.geteuid() and root.strategy == "portable":
-            path.chmod(0o755)
+    open_to_all(tmp_path, root)
     tmp_path.chmod(0o755)
     with unprivileged():
         assert refused(root, b"dir/new", OPEN)[0] is ErrorCode.ACCESS_VIOLATION
@@ -128,9 +134,7 @@ def test_a_directory_that_may_not_be_written_is_an_access_violation(
 def test_a_file_that_may_not_be_written_is_not_replaced(
     tmp_path: Path, root: Root, unprivileged: Callable[[], AbstractContextManager[None]]
 ) -> None:
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        if path.stat().st_uid == os.geteuid() and root.strategy == "portable":
-            path.chmod(0o755)
+    open_to_all(tmp_path, root)
     # Its folder would let the server's user rename another file over it.
     for path in (tmp_path / "root", tmp_path / "root/dir"):
         path.chmod(0o777)

@@ -36,6 +36,9 @@ time of a hunt is spent in it, and what comes later is still heard, if not at it
 HURRY_SECONDS: Final = 0.4
 """While a hang is made smaller, a server that is silent for so long, and for fifty good answers, hangs."""
 
+DYING_SECONDS: Final = 0.5
+"""How long a process may take to end after its port was closed: it unwinds, and writes its traceback."""
+
 HISTORY_MAX: Final = 64
 """Scripts since the server was started, to be played again where the last one alone shows nothing."""
 
@@ -214,7 +217,7 @@ class Trial:
         """Ask whether the server is well; note it if it is not."""
         bound = self._bound()
         health = await self._canary.ask(bound)
-        death = self.target.death()
+        death = await self._death(closed=health.closed)
         if health.is_well and death is None:
             return health
         self._well = False
@@ -233,6 +236,16 @@ class Trial:
         else:
             found[await self._silence(bound, shape, said)] = None
         return attrs.evolve(health, problem=health.problem or "the server died")
+
+    async def _death(self, *, closed: bool) -> str | None:
+        """Return how the server died; its port is closed a moment before its process has ended."""
+        death = self.target.death()
+        if death is None and closed:
+            with trio.move_on_after(DYING_SECONDS):
+                while death is None:
+                    await trio.sleep(DYING_SECONDS / 20)
+                    death = self.target.death()
+        return death
 
     async def _silence(self, bound: float, shape: str, said: str) -> Finding:
         """Return whether the server is silent for good, or only for long."""
