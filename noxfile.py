@@ -69,10 +69,12 @@ def wheel(session: nox.Session) -> None:
     away = folder / "away"
     shutil.copytree("tests", away / "tests")
     shutil.copytree("examples", away / "examples")
+    shutil.copytree("fuzz", away / "fuzz")
     for name in ("pyproject.toml", "README.md", "noxfile.py"):
         shutil.copy(name, away)
     session.chdir(away)
-    session.run("python", "-m", "pytest", "--ignore=tests/whole_repo", *session.posargs)
+    tests = ["-n", "auto", "--ignore=tests/whole_repo", "--ignore=tests/quality"]
+    session.run("python", "-m", "pytest", *tests, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
@@ -113,7 +115,8 @@ def slow(session: nox.Session) -> None:
 def rungs(session: nox.Session, rung: str) -> None:
     """Run the tests of sockets, servers and clients on one way to the kernel (Linux)."""
     install(session)
-    folders = [f"tests/{name}" for name in ("datagram", "server", "client", "real", "conformance")]
+    parts = ("datagram", "server", "client", "real", "conformance", "fuzzing", "faults")
+    folders = [f"tests/{name}" for name in parts]
     session.run("python", "-m", "pytest", "-n", "auto", "--rung", rung, *folders, *session.posargs)
 
 
@@ -122,6 +125,78 @@ def netboot(session: nox.Session) -> None:
     """Boot iPXE, PXELINUX, EDK2, GRUB and U-Boot in QEMU from the server (root, Debian's QEMU)."""
     install(session)
     session.run("python", "-m", "pytest", "-m", "netboot", "tests/netboot", *session.posargs)
+
+
+@nox.session(default=False)
+def sim(session: nox.Session) -> None:
+    """Run the server in simulated worlds by fresh seeds, 10 minutes: nox -s sim -- --seed 7."""
+    install(session)
+    session.run("python", "-m", "tests.sim.run", *(session.posargs or ["--seconds", "600"]))
+
+
+@nox.session(default=False)
+def lab(session: nox.Session) -> None:
+    """Simulate 24 hours of a lab with 300 boards, three seeds, some minutes."""
+    install(session)
+    day = ["--hours", "24", "--boards", "300", "--seed", "1", "--seeds", "3"]
+    session.run("python", "-m", "tests.sim.lab", *(session.posargs or day))
+
+
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Fuzz snowowl's parts, a minute each: nox -s fuzz -- --engine atheris -t decode --seconds 600."""
+    install(session, "fuzz")
+    session.run("python", "fuzz/run.py", *(session.posargs or ["--seconds", "60"]))
+
+
+@nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """Feed ten million datagrams to the core, a million to running servers, and watch for growth."""
+    install(session)
+    session.run("python", "fuzz/soak.py", "core", "--jobs", "2")
+    session.run("python", "fuzz/soak.py", "server")
+
+
+@nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Change every expression of wire and protocol; the tests must notice all but a shrinking list."""
+    install(session)
+    session.run("python", "tests/quality/mutants.py", *session.posargs)
+
+
+@nox.session(default=False)
+def conformance(session: nox.Session) -> None:
+    """Try other servers and snowowl clause by clause, 10 minutes, best as root."""
+    install(session)
+    session.run("python", "-m", "tests.conformance.peers", *session.posargs)
+
+
+@nox.session(default=False)
+def fuzz_peers(session: nox.Session) -> None:
+    """Fuzz other servers, and snowowl in every way, 25 minutes: nox -s fuzz_peers -- --only tftpy."""
+    install(session)
+    session.run("python", "-m", "tests.fuzzing.peers", *session.posargs)
+
+
+@nox.session(default=False)
+def faults(session: nox.Session) -> None:
+    """Play every fault to the TFTP clients of Debian and PyPI, and to ours; some minutes."""
+    install(session)
+    session.run("python", "-m", "tests.faults.clients", *session.posargs)
+
+
+@nox.session(default=False)
+def differential(session: nox.Session) -> None:
+    """Compare with tftpd-hpa, atftpd and dnsmasq, request by request; every difference is explained."""
+    install(session)
+    session.run("python", "-m", "tests.differential.run", *session.posargs)
+
+
+@nox.session(default=False)
+def thirdparty(session: nox.Session) -> None:
+    """Let clients of PyPI, npm and Debian fetch and store, in every way to choose TIDs."""
+    install(session)
+    session.run("python", "-m", "tests.thirdparty.run", *session.posargs)
 
 
 @nox.session(default=False)

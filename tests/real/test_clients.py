@@ -66,7 +66,13 @@ def test_put(server: Server, tmp_path: Path, client: Client, size: int) -> None:
 
 
 @pytest.mark.rule("R11")
-@pytest.mark.parametrize("client", LOCK_STEP_512, ids=[client.name for client in LOCK_STEP_512])
+@pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param(client, id=client.name, marks=[pytest.mark.slow] * (client is not CURL))
+        for client in LOCK_STEP_512
+    ],
+)
 def test_more_than_65535_blocks(server: Server, tmp_path: Path, client: Client) -> None:
     """Each client here goes on with block 0 after 65535, both ways."""
     remote = f"large-{client.name}"
