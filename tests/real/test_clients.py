@@ -13,6 +13,7 @@ import pytest
 from tests.real.commands import (
     ATFTP_NETASCII,
     CLIENTS,
+    CURL,
     CURL_NETASCII,
     HPA_NETASCII,
     LOCK_STEP_512,
