@@ -25,8 +25,9 @@ def tell(word, detail=""):
     sock.sendall(json.dumps([word, detail]).encode() + b"\\n")
 
 def log(what):
-    with open(os.path.join(folder, "log"), "a") as file:
-        file.write(json.dumps([what, int(number), os.getpid(), order["config"]]) + "\\n")
+    line = json.dumps([what, int(number), os.getpid(), order["config"]]) + "\\n"
+    with open(os.path.join(folder, "log"), "ab", buffering=0) as file:
+        file.write(line.encode())  # at once: others write, and the test reads
 
 does = "serve"
 for name in ("all", number):
@@ -82,15 +83,18 @@ class Fake:
 
     def _entries(self) -> list[tuple[str, int, int, dict[str, dict[str, object]]]]:
         file = self.folder / "log"
-        lines = file.read_text().splitlines() if file.exists() else []
-        return [tuple(json.loads(line)) for line in lines]
+        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        return [tuple(json.loads(line)) for line in lines if line.endswith("\n")]
 
 
 def is_alive(pid: int) -> bool:
     """Say whether a process runs; one that has ended and waits for its parent does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (
+        FileNotFoundError,
+        ProcessLookupError,
+    ):  # gone before it was opened, or before it was read
         return False
 
 
