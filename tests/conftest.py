@@ -50,6 +50,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rung", choices=list(rungs.WAYS), help="the way to the kernel for all tests")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Say what `-n auto` means: one more than there are CPUs, as tests of real sockets often wait."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let Hypothesis compare octets with numbers under `python -bb`: its cache of choices does."""
     config.addinivalue_line("filterwarnings", r"ignore::BytesWarning:hypothesis\..*")
