@@ -12,9 +12,8 @@ import argparse
 import os
 import random
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +34,8 @@ import pytest_trio.plugin  # noqa: F401
 import trio.testing  # noqa: F401
 
 from tests.quality import survivors
-from tests.quality.mutant_runs import Limits, RunFailed, Verdict, baseline, verdicts
+from tests.quality.mutant_runs import RunFailed, Verdict, thoroughly, verdicts
+from tests.quality.mutant_session import quickly
 from tests.quality.mutation import Mutant, mutants_of
 from tests.quality.survivors import Change, Survivor
 from tests.whole_repo.own_tests import ROOT, modules
@@ -103,8 +103,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     os.nice(10)
     try:
-        for module in wanted:
-            _run(module, report, chosen.jobs, chosen.sample, chosen.seed)
+        for ring in RINGS:
+            found = [module for module in wanted if module.parent.name == ring]
+            mutants = [each for module in found for each in _mutants(module, chosen)]
+            if mutants:
+                _run(ring, mutants, report, chosen.jobs)
+            for module in found:
+                sys.stdout.write(_row(str(module), report.counts.get(module, Counter())))
     except RunFailed as failed:
         sys.stderr.write(f"{failed}\n")
         return 2
@@ -122,22 +127,39 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if report.unlisted() or obsolete else 0
 
 
-def _run(module: Path, report: Report, jobs: int, sample: int | None, seed: int) -> None:
-    began = time.monotonic()
-    limits: Limits = baseline(module)
-    mutants: Iterable[Mutant] = mutants_of(module, (ROOT / module).read_text(encoding="utf-8"))
-    if sample is not None:
-        every = list(mutants)
-        mutants = random.Random(seed).sample(every, min(sample, len(every)))  # noqa: S311
-    for number, (mutant, verdict) in enumerate(verdicts(mutants, limits, jobs), 1):
-        report.add(mutant, verdict)
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{module} {number}")
+def _mutants(module: Path, chosen: argparse.Namespace) -> list[Mutant]:
+    every = list(mutants_of(module, (ROOT / module).read_text(encoding="utf-8")))
+    if chosen.sample is None:
+        return every
+    draws = random.Random(chosen.seed)  # noqa: S311 - a sample
+    return draws.sample(every, min(chosen.sample, len(every)))
+
+
+def _run(ring: str, mutants: list[Mutant], report: Report, jobs: int) -> None:
+    """Test mutants the quick way; those for which that is not enough the thorough way."""
+    undecided: list[Mutant] = []
+    survived: list[Mutant] = []
+    done = 0
+    for mutant, verdict in quickly(ring, mutants, jobs):
+        if verdict is Verdict.UNDECIDED:
+            undecided.append(mutant)
+        elif verdict is Verdict.SURVIVED:
+            survived.append(mutant)
+        else:
+            report.add(mutant, verdict)
+        done += 1
+        _progress(f"{ring}: {done} of {len(mutants)} mutants")
+    for more, with_ring in ((undecided, True), (survived, False)):
+        found = verdicts(more, jobs, partial(thoroughly, ring=with_ring))
+        for number, (mutant, verdict) in enumerate(found, 1):
+            report.add(mutant, verdict)
+            _progress(f"{ring}, thoroughly: {number} of {len(more)} mutants")
+    _progress("")
+
+
+def _progress(text: str) -> None:
     if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
-    row = _row(str(module), report.counts.get(module, Counter()))
-    sys.stdout.write(f"{row.rstrip()}  {time.monotonic() - began:5.0f} s\n")
-    sys.stdout.flush()
+        sys.stderr.write(f"\r\x1b[K{text}")
 
 
 def _row(name: str, counts: Counter[Verdict]) -> str:

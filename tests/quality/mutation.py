@@ -41,6 +41,8 @@ class Mutant:
     module: Path
     change: Change
     source: str = attrs.field(repr=False)
+    lines: range
+    """The lines of the unchanged source that differ."""
 
 
 class _Places(cst.CSTVisitor):
@@ -84,16 +86,16 @@ def mutants_of(module: Path, source: str) -> Iterator[Mutant]:
     for scope, node, changed in places.found:
         mutated = tree.deep_replace(node, changed)
         assert isinstance(mutated, cst.Module)
-        before, after = difference(source, mutated.code)
+        before, after, lines = difference(source, mutated.code)
         if before == after:
             continue
         alike[scope, before, after] += 1
         change = Change(module.as_posix(), scope, before, after, alike[scope, before, after])
-        yield Mutant(module, change, mutated.code)
+        yield Mutant(module, change, mutated.code, lines)
 
 
-def difference(source: str, changed: str) -> tuple[str, str]:
-    """Return the lines that differ, before and after, each as one line without indentation."""
+def difference(source: str, changed: str) -> tuple[str, str, range]:
+    """Return what differs, before and after, each as one line, and the numbers of its lines."""
     old, new = source.splitlines(), changed.splitlines()
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:
@@ -104,6 +106,7 @@ def difference(source: str, changed: str) -> tuple[str, str]:
     return (
         one_line(old[start : len(old) - end]),
         one_line(new[start : len(new) - end]),
+        range(start + 1, len(old) - end + 1),
     )
 
 
