@@ -37,7 +37,7 @@ settings.register_profile(
 )
 settings.register_profile(
     "mutants",  # a failure is wanted, and need be neither small nor explained
-    max_examples=30,
+    max_examples=15,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,

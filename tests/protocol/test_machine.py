@@ -77,6 +77,8 @@ class Transferring(RuleBasedStateMachine):
         self.received = b""
         self.failed = False
         """Something has happened that may end the transfer badly."""
+        self.committed = False
+        """What was received is on disk."""
 
     @initialize(
         reading=st.booleans(),
@@ -332,8 +334,12 @@ class Transferring(RuleBasedStateMachine):
     @precondition(lambda self: self.receiver.committing)
     @rule()
     def commit(self) -> None:
-        self.receiver.committing = False
-        self.handle(self.receiver, ContentCommitted(self.now))
+        self.finish_commit(self.receiver)
+
+    def finish_commit(self, side: Side) -> None:
+        side.committing = False
+        self.committed = True
+        self.handle(side, ContentCommitted(self.now))
 
     # Trouble that must change nothing.
 
@@ -402,6 +408,7 @@ class Transferring(RuleBasedStateMachine):
             outcome = side.transfer.outcome
             if outcome is not None and outcome.kind is OutcomeKind.COMPLETED:
                 assert self.received == self.content
+                assert self.committed, "acknowledged before it was on disk"
 
     @invariant()
     def windows_keep_their_size(self) -> None:
@@ -429,6 +436,7 @@ class Transferring(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "content"):
             return
+        hale = not self.failed and self.both_live()
         for _ in range(2000):
             if self.client.transfer.finished and (
                 self.server.transfer.finished or not self.server.started
@@ -439,8 +447,7 @@ class Transferring(RuleBasedStateMachine):
                     side.paused = False
                     self.handle(side, ContentReady(self.now))
                 if side.committing:
-                    side.committing = False
-                    self.handle(side, ContentCommitted(self.now))
+                    self.finish_commit(side)
             if self.something_flies():
                 self.deliver_all(True)
             else:
@@ -451,6 +458,23 @@ class Transferring(RuleBasedStateMachine):
         self.what_was_received_is_a_beginning_of_the_file()
         if not self.failed:
             self.check_end()
+        if hale:
+            self.check_success()
+
+    def both_live(self) -> bool:
+        """Say whether both sides are at it, and neither is about to lose patience."""
+        return all(
+            side.started and not side.transfer.finished and side.transfer._timer.retries <= 2
+            for side in (self.client, self.server)
+        )
+
+    def check_success(self) -> None:
+        """Assert that all arrived, as nothing was lost any more."""
+        receiver, sender = self.receiver.transfer.outcome, self.sender.transfer.outcome
+        assert receiver is not None
+        assert receiver.kind is OutcomeKind.COMPLETED, receiver
+        assert sender is not None
+        assert sender.kind in (OutcomeKind.COMPLETED, OutcomeKind.UNCONFIRMED), sender
 
     def check_end(self) -> None:
         """Assert that the transfer ended as well as it could."""

@@ -36,6 +36,7 @@ class _Loop:
 
     mutants: Sequence[Mutant]
     jobs: int
+    ring_seconds: float
     out: TextIO
     coverage: Coverage
     seconds: dict[str, float] = attrs.field(factory=dict)
@@ -60,7 +61,7 @@ class _Loop:
 
         def start(mutant: Mutant) -> int:
             lines, known = modules[mutant.module], functions[mutant.module]
-            return forked(lambda: _tested(mutant, session, lines, known))
+            return forked(lambda: _tested(mutant, session, lines, known, self.ring_seconds))
 
         for mutant, verdict in verdicts(self.mutants, self.jobs, start):
             self._tell({"mutant": numbers[id(mutant)], "verdict": verdict.name})
@@ -80,7 +81,24 @@ def _run_item(item: pytest.Item, following: pytest.Item | None) -> None:
     item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
 
 
-def _tested(mutant: Mutant, session: pytest.Session, lines: Lines, known: Functions) -> Verdict:
+def _up_to(
+    items: Sequence[pytest.Item], seconds: dict[str, float], limit: float
+) -> Iterator[pytest.Item]:
+    """Yield the first tests, as many as take so many seconds."""
+    for item in items:
+        limit -= seconds[item.nodeid]
+        if limit < 0:
+            return
+        yield item
+
+
+def _tested(
+    mutant: Mutant,
+    session: pytest.Session,
+    lines: Lines,
+    known: Functions,
+    ring_seconds: float,
+) -> Verdict:
     try:
         code = compile(mutant.source, str(ROOT / mutant.module), "exec", dont_inherit=True)
     except SyntaxError:
@@ -94,6 +112,8 @@ def _tested(mutant: Mutant, session: pytest.Session, lines: Lines, known: Functi
         return str(item.path) not in own, lines.seconds[item.nodeid]
 
     wanted = sorted((item for item in session.items if item.nodeid in touched), key=rank)
+    mine = [item for item in wanted if str(item.path) in own]
+    wanted = mine + list(_up_to(wanted[len(mine) :], lines.seconds, ring_seconds))
     for number, item in enumerate(wanted):
         _run_item(item, wanted[number + 1] if number + 1 < len(wanted) else None)
         if session.testsfailed:
@@ -102,7 +122,7 @@ def _tested(mutant: Mutant, session: pytest.Session, lines: Lines, known: Functi
 
 
 def quickly(
-    ring: str, mutants: Sequence[Mutant], jobs: int
+    ring: str, mutants: Sequence[Mutant], jobs: int, ring_seconds: float
 ) -> Iterator[tuple[Mutant, Verdict]]:
     """Test the mutants of a ring the quick way, and yield what came of each.  Raises RunFailed."""
     reading, writing = os.pipe()
@@ -110,7 +130,7 @@ def quickly(
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _session(ring, mutants, jobs, writing)
+        _session(ring, mutants, jobs, ring_seconds, writing)
     os.close(writing)
     failed: str | None = "pytest cannot run the tests: run them by hand"
     try:
@@ -126,14 +146,16 @@ def quickly(
         raise RunFailed(f"tests/{ring}: {failed}")
 
 
-def _session(ring: str, mutants: Sequence[Mutant], jobs: int, out: int) -> NoReturn:
+def _session(
+    ring: str, mutants: Sequence[Mutant], jobs: int, ring_seconds: float, out: int
+) -> NoReturn:
     try:
         os.chdir(ROOT)
         silence()
         os.environ["HYPOTHESIS_PROFILE"] = "mutants"
         coverage = Coverage(data_file=None, include=[f"{ROOT}/snowowl/{ring}/*"])
         with os.fdopen(out, "w", encoding="utf-8") as stream:
-            loop = _Loop(mutants, jobs, stream, coverage)
+            loop = _Loop(mutants, jobs, ring_seconds, stream, coverage)
             pytest.main([*OPTIONS, f"tests/{ring}"], [loop])
     finally:
         os._exit(0)

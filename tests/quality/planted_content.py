@@ -153,7 +153,7 @@ def renamed_before_it_is_on_disk(patch: Patch) -> None:
     patch(Temporary, "publish", publish)
 
 
-@bug("one version of a file, to its end", found_by="a file that is rewritten", within=4)
+@bug("one version of a file, to its end", found_by="worlds", within=30)
 def file_changed_underneath(patch: Patch) -> None:
     """A file that is rewritten in place while it is sent arrives as a mixture."""
     patch(MappedFile, "check", lambda self: None)

@@ -52,7 +52,7 @@ def stores_a_block_twice(patch: Patch) -> None:
     patch(Receiving, "_is_next", is_next)
 
 
-@bug("RFC 1123 4.2.3.1", found_by="machine", within=300)
+@bug("RFC 1123 4.2.3.1", found_by="receiver against the model", within=100)
 def no_dally(patch: Patch) -> None:
     """The receiver has gone once its last ACK is sent; if that is lost, nobody repeats it."""
 
