@@ -26,7 +26,7 @@ from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.sending import Sending
 from snowowl.protocol.transfer import State
 from snowowl.protocol.write import WriteTransfer
-from snowowl.testing.playbook import ack, data, payloads_of
+from snowowl.testing.playbook import ack, data, error, payloads_of
 from snowowl.testing.strategies import datagrams
 from snowowl.wire.codec import block_number_of, opcode_of
 from snowowl.wire.constants import Opcode
@@ -51,6 +51,9 @@ def stories(steps: st.SearchStrategy[_Step]) -> st.SearchStrategy[list[_Step]]:
     """Return lists of steps, half of them long: by itself Hypothesis draws two steps or three."""
     return st.one_of(st.lists(steps, max_size=40), st.lists(steps, min_size=15, max_size=40))
 
+
+strays = datagrams().filter(lambda octets: octets[:2] not in (b"\0\3", b"\0\4", b"\0\5"))
+"""What ends no story: that would be over after a few steps."""
 
 windowsizes = st.sampled_from([0, 1, 2, 3, 7])
 """0: no window is asked for; and no option at all, if `plain`."""
@@ -145,8 +148,8 @@ class Sender:
         st.one_of(
             st.integers(-2, 8),
             st.integers(-2, 8),
-            st.sampled_from(["timeout", "wait", "repeat"]),
-            datagrams().filter(lambda octets: octets[:2] != b"\0\4"),
+            st.sampled_from(["timeout", "wait", "repeat"] * 4 + ["error"]),
+            strays,
         )
     ),
 )
@@ -175,6 +178,8 @@ def test_a_sender_does_what_the_model_does(
             sender.time_out()
         elif step == "wait":
             sender.wait()
+        elif step == "error":
+            sender.receive(error(0, "no"))
         else:
             sender.repeat()
 
@@ -248,10 +253,11 @@ def flattened(actions: Actions) -> list[tuple[object, ...]]:
 steps = stories(
     st.one_of(
         st.integers(-3, 8),
+        st.integers(2, 8),
         st.just(1),
         st.just(1),
-        st.sampled_from(["timeout", "short", "short again", "long"]),
-        datagrams().filter(lambda octets: octets[:2] != b"\0\3"),
+        st.sampled_from(["timeout"] * 8 + ["short", "short again", "long", "error"]),
+        strays,
     )
 )
 
@@ -287,6 +293,8 @@ def test_a_receiver_does_what_the_model_does(
             receiver.receive(step)
         elif step == "timeout":
             receiver.time_out()
+        elif step == "error":
+            receiver.receive(error(0, "no"))
         elif step == "long":
             receiver.receive(data(wire[last + 1], receiver.full + b"x"))
         else:

@@ -92,6 +92,12 @@ def quick(examples: int) -> settings:
     )
 
 
+class _Case(Protocol):
+    """A test, to be called with its fixtures and what is drawn for it."""
+
+    def __call__(self, **arguments: object) -> object: ...
+
+
 class _Property(Protocol):
     """What Hypothesis makes of a test."""
 
@@ -99,7 +105,7 @@ class _Property(Protocol):
 
 
 class _Handle(Protocol):
-    inner_test: Callable[..., None]
+    inner_test: _Case
     _given_kwargs: Mapping[str, st.SearchStrategy[object]]
 
 
@@ -122,15 +128,16 @@ def property_check(test: object, **arguments: object) -> Check:
     return check
 
 
-def case_check(*cases: Callable[..., object], **arguments: object) -> Check:
+def case_check(*cases: object, **arguments: object) -> Check:
     """Return a check that runs tests of the suite, each an example, with the fixtures they ask for."""
 
     def check(tally: Tally) -> None:
-        for case in cases:
+        for each in cases:
             tally.next()
+            case = cast(_Case, each)
             with _provided(case, arguments) as provided:
-                if inspect.iscoroutinefunction(case):
-                    run_async(partial(case, **provided))
+                if inspect.iscoroutinefunction(each):
+                    run_async(partial(each, **provided))
                 else:
                     case(**provided)
 
@@ -143,7 +150,7 @@ def run_async(function: Callable[[], Awaitable[None]]) -> None:
 
 
 @contextmanager
-def _provided(case: Callable[..., object], given: Mapping[str, object]) -> Iterator[dict[str, object]]:
+def _provided(case: _Case, given: Mapping[str, object]) -> Iterator[dict[str, object]]:
     """Give a test the fixtures that it asks for."""
     wanted = inspect.signature(case).parameters
     provided = {name: value for name, value in given.items() if name in wanted}

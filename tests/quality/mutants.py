@@ -83,7 +83,11 @@ def options() -> argparse.ArgumentParser:
     """Return the command's options."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--module", action="append", default=[], metavar="PART", help="only modules with this in their path; may be repeated"
+        "--module",
+        action="append",
+        default=[],
+        metavar="PART",
+        help="only modules with this in their path; may be repeated",
     )
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time (default: 2)")
     parser.add_argument("--sample", type=int, metavar="N", help="only N mutants of each module")
@@ -145,25 +149,21 @@ def _mutants(module: Path, chosen: argparse.Namespace) -> list[Mutant]:
     every = list(mutants_of(module, (ROOT / module).read_text(encoding="utf-8")))
     if chosen.sample is None:
         return every
-    draws = random.Random(chosen.seed)  # noqa: S311 - a sample
+    draws = random.Random(chosen.seed)
     return draws.sample(every, min(chosen.sample, len(every)))
 
 
-def _run(
-    ring: str, mutants: list[Mutant], report: Report, jobs: int, ring_seconds: float
-) -> None:
+def _run(ring: str, mutants: list[Mutant], report: Report, jobs: int, ring_seconds: float) -> None:
     """Test mutants the quick way; those for which that is not enough the thorough way."""
     undecided: list[Mutant] = []
     survived: list[Mutant] = []
-    done = 0
-    for mutant, verdict in quickly(ring, mutants, jobs, ring_seconds):
+    for done, (mutant, verdict) in enumerate(quickly(ring, mutants, jobs, ring_seconds), 1):
         if verdict is Verdict.UNDECIDED:
             undecided.append(mutant)
         elif verdict is Verdict.SURVIVED:
             survived.append(mutant)
         else:
             report.add(mutant, verdict)
-        done += 1
         _progress(f"{ring}: {done} of {len(mutants)} mutants")
     for more, with_ring in ((undecided, ring_seconds > 0), (survived, False)):
         found = verdicts(more, jobs, partial(thoroughly, ring=with_ring))

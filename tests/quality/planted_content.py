@@ -14,8 +14,8 @@ from snowowl.content.openat2 import Openat2
 from snowowl.content.sink import Sink
 from snowowl.content.store import Store
 from snowowl.content.temporary import Temporary
-from snowowl.content.text import NetasciiSource, TextIndex
-from snowowl.wire.constants import HEADER_SIZE
+from snowowl.content.text import TextIndex
+from snowowl.wire.constants import HEADER_SIZE, ErrorCode
 from tests.quality.planting import Patch, bug, everywhere
 
 
@@ -28,7 +28,7 @@ def climbs(patch: Patch) -> None:
     ) -> tuple[bytes, ...]:
         parts = tuple(part for part in name_untrusted.split(b"/") if part not in (b"", b"."))
         if not parts or parts[0] == b"..":
-            raise ContentError(2, "access violation")
+            raise ContentError(ErrorCode.ACCESS_VIOLATION, "access violation")
         return parts
 
     everywhere(patch, names.components, components)
@@ -38,7 +38,7 @@ def _open_by_path(self: Root, components: Sequence[bytes], flags: int, mode: int
     try:
         return os.open(os.path.join(self._path, *components), flags, mode)  # noqa: PTH118
     except (OSError, ValueError) as error:
-        raise ContentError(1, "file not found") from error
+        raise ContentError(ErrorCode.FILE_NOT_FOUND, "file not found") from error
 
 
 @bug("SECURITY: nothing outside the root", found_by="worlds", within=20)
@@ -61,7 +61,7 @@ def escape_by_prefix(patch: Patch) -> None:
     def by_prefix(self: Root, components: Sequence[bytes], flags: int, mode: int = 0) -> int:
         path = os.path.realpath(os.path.join(self._path, *components))  # noqa: PTH118
         if not path.startswith(self._path):
-            raise ContentError(2, "access violation")
+            raise ContentError(ErrorCode.ACCESS_VIOLATION, "access violation")
         return _open_by_path(self, components, flags, mode)
 
     patch(Openat2, "open_cached", lambda self, path, flags: None)
@@ -75,6 +75,7 @@ def partial_file_visible(patch: Patch) -> None:
 
     def init(self: Temporary, directory: Directory, name: bytes, kind: str) -> None:
         real(self, directory, name, "named")
+        assert self._hidden is not None
         os.rename(self._hidden, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
         self._hidden = name
 
@@ -169,7 +170,6 @@ def text_encoded_piece_by_piece(patch: Patch) -> None:
         return found[:1]
 
     patch(TextIndex, "range", pieces)
-    assert NetasciiSource
 
 
 @bug("octets that were lent are gone with the next receive", found_by="worlds", within=20)

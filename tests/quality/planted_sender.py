@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from snowowl.protocol import admission, receiving, retransmit, sending, transfer, window
+from snowowl.protocol import receiving, sending, transfer, window
 from snowowl.protocol.actions import NOTHING, Actions, SendBlocks, SendPacket
-from snowowl.protocol.admission import Verdict
-from snowowl.protocol.events import DatagramsReceived, Event
+from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.protocol.retransmit import RetransmitTimer
 from snowowl.protocol.sending import Sending
-from snowowl.protocol.transfer import State, Transfer
+from snowowl.protocol.transfer import State, Transfer, Trigger
 from snowowl.protocol.window import SendWindow
 from snowowl.wire.codec import Buffer, encode_error
-from tests.quality.planting import Patch, bug, everywhere
+from tests.quality.planting import Patch, bug
 
 
 @bug("RFC 1123 4.2.3.1", found_by="acks in lock-step", within=30)
@@ -59,7 +58,7 @@ def windowed_apprentice(patch: Patch) -> None:
     patch(SendWindow, "rewind", rewind)
 
 
-@bug("RFC 1350 6", found_by="machine", within=100)
+@bug("RFC 1350 6", found_by="every beginning", within=10)
 def no_empty_last_block(patch: Patch) -> None:
     """A file that is a multiple of blksize ends without the empty block."""
 
@@ -75,7 +74,7 @@ def a_block_too_many(patch: Patch) -> None:
     patch(sending, "blocks_in", lambda size, blksize: size // blksize + 2)
 
 
-@bug("rule R11", found_by="sender against the model", within=300)
+@bug("rule R11", found_by="a file over the end of the numbers", within=1)
 def rollover_next_number(patch: Patch) -> None:
     """A peer that asked for rollover=1 gets ACKs of block 0 all the same expected."""
     patch(sending, "number_of", lambda index, rollover: index & 0xFFFF)
@@ -92,7 +91,7 @@ def compared_without_wrap(patch: Patch) -> None:
     patch(window, "distance", distance)
 
 
-@bug("RFC 7440 4", found_by="machine", within=100)
+@bug("RFC 7440 4", found_by="every middle", within=600)
 def tail_never_sent_again(patch: Patch) -> None:
     """After a timeout only the first block of the window is sent again, and taken for all of it."""
 
@@ -104,7 +103,7 @@ def tail_never_sent_again(patch: Patch) -> None:
     patch(Sending, "_resend", resend)
 
 
-@bug("RFC 1350 2", found_by="machine", within=100)
+@bug("RFC 1350 2", found_by="every middle", within=600)
 def goes_on_past_what_was_lost(patch: Patch) -> None:
     """An ACK inside the window is taken for one of all that was sent."""
     real = SendWindow.slide
@@ -146,26 +145,12 @@ def timer_never_armed_again(patch: Patch) -> None:
 @bug("SECURITY: no amplifier", found_by="forged requests", within=10)
 def reflects_for_ever(patch: Patch) -> None:
     """A peer that has never answered is sent the first packet until the silence is too long."""
-    patch(retransmit, "SENDS_UNANSWERED_MAX", 6)  # what the policy has it at already
 
     def expired(self: RetransmitTimer, now: float) -> bool:
         self.retries += 1
         return self.retries < 40
 
     patch(RetransmitTimer, "expired", expired)
-
-
-@bug("SECURITY: no amplifier", found_by="forged requests", within=100)
-def noise_counts_as_an_answer(patch: Patch) -> None:
-    """Any datagram at all counts as an answer, so noise keeps a forged transfer alive."""
-    real = Transfer.handle
-
-    def handle(self: Transfer, event: Event) -> Actions:
-        if isinstance(event, DatagramsReceived):
-            self._timer.progressed(event.now)
-        return real(self, event)
-
-    patch(Transfer, "handle", handle)
 
 
 @bug("RFC 1350 7", found_by="any error", within=200)
@@ -212,25 +197,10 @@ def last_block_not_awaited(patch: Patch) -> None:
         actions = real(self, now)
         if self.window.all_sent and self.state is State.TRANSFERRING:
             self.window.base = self.window.total + 1
-            self._end(
-                sending.Outcome(sending.OutcomeKind.COMPLETED), sending.Trigger.LAST_ACKED
-            )
+            self._end(Outcome(OutcomeKind.COMPLETED), Trigger.LAST_ACKED)
         return actions
 
     patch(Sending, "_send", send)
-
-
-@bug("rule R5", found_by="machine", within=200)
-def repeated_request_keeps_alive(patch: Patch) -> None:
-    """A request that comes again after DATA began starts the transfer over."""
-
-    def admit(
-        request: Buffer, standing_request: Buffer | None, standing: Transfer | None, **_: int
-    ) -> Verdict:
-        return Verdict.START if standing is None else Verdict.REPEAT
-
-    patch(Transfer, "_request_repeated", lambda self: self._resend())
-    everywhere(patch, admission.admit, admit)
 
 
 @bug("the short way is the long one", found_by="the short way of the sender", within=100)

@@ -15,6 +15,9 @@ from typing import Final, Protocol
 from unittest import mock
 
 import attrs
+import trio
+
+from snowowl.client.errors import ClientError
 
 
 class Patch(Protocol):
@@ -23,18 +26,19 @@ class Patch(Protocol):
     def __call__(self, owner: object, name: str, value: object) -> None: ...
 
 
-def everywhere(patch: Patch, real: Callable[..., object], changed: Callable[..., object]) -> None:
+def everywhere(patch: Patch, real: object, changed: object) -> None:
     """Replace a function in every module that has imported it by its name, those of tests too."""
+    function = str(getattr(real, "__name__"))  # noqa: B009 - an `object` has none for mypy
     holders = [
         module
         for name, module in sys.modules.items()
         if name.split(".")[0] in ("snowowl", "tests")
-        and vars(module).get(real.__name__) is real
+        and vars(module).get(function) is real
         and not name.startswith("tests.quality.")
     ]
-    assert holders, f"nobody has {real.__name__}"
+    assert holders, f"nobody has {function}"
     for module in holders:
-        patch(module, real.__name__, changed)
+        patch(module, function, changed)
 
 
 Planter = Callable[[Patch], None]
@@ -56,7 +60,12 @@ class Planted:
     raises: tuple[type[BaseException], ...]
     """How it shows: an assertion of the suite, but for bugs that raise by themselves."""
     plant: Planter = attrs.field(repr=False)
+    slow: bool
+    """It takes seconds to find, and is looked for by the nox session `slow` only."""
 
+
+FAILURES: Final = (AssertionError, ClientError, trio.TooSlowError)
+"""How the suite says that something is wrong: an honest client that fails, or waits for ever, too."""
 
 PLANTED: Final[dict[str, Planted]] = {}
 
@@ -66,7 +75,8 @@ def bug(
     *,
     found_by: str,
     within: int,
-    raises: tuple[type[BaseException], ...] = (AssertionError,),
+    raises: tuple[type[BaseException], ...] = FAILURES,
+    slow: bool = False,
 ) -> Callable[[Planter], Planter]:
     """Register a function that plants a bug: its name is the bug's, its docstring says what it is."""
 
@@ -74,7 +84,7 @@ def bug(
         name = plant.__name__.replace("_", "-")
         assert name not in PLANTED, name
         assert plant.__doc__, name
-        PLANTED[name] = Planted(name, plant.__doc__, breaks, found_by, within, raises, plant)
+        PLANTED[name] = Planted(name, plant.__doc__, breaks, found_by, within, raises, plant, slow)
         return plant
 
     return register
@@ -86,8 +96,8 @@ def planted(name: str) -> Iterator[Planted]:
     chosen = PLANTED[name]
     with ExitStack() as stack:
 
-        def patch(owner: object, attribute: str, value: object) -> None:
-            stack.enter_context(mock.patch.object(owner, attribute, value))
+        def patch(owner: object, name: str, value: object) -> None:
+            stack.enter_context(mock.patch.object(owner, name, value))
 
         chosen.plant(patch)
         yield chosen

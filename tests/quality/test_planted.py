@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.quality import checks  # noqa: F401 - registers them
-from tests.quality.finding import CHECKS, Tally, examples_until_found
+from tests.quality.finding import CHECKS, examples_until_found
 from tests.quality.planted import PLANTED, planted
 
 CANARIES = sorted({bug.found_by for bug in PLANTED.values()})
@@ -21,7 +21,13 @@ CANARY_EXAMPLES = 20
 """Enough that a check which finds something in everything is seen; the suite runs the rest."""
 
 
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(bug.name, marks=pytest.mark.slow) if bug.slow else bug.name
+        for bug in PLANTED.values()
+    ],
+)
 def test_a_planted_bug_is_found(name: str) -> None:
     with planted(name) as bug:
         found = examples_until_found(CHECKS[bug.found_by], bug.within, bug.raises)

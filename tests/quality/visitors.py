@@ -236,7 +236,10 @@ class Visitors:
     def check(self) -> None:
         """Assert that what the server said of the transfers is what happened."""
         for finished in self.world.told(TransferFinished):
-            if finished.direction is Direction.READ and finished.outcome.kind is OutcomeKind.COMPLETED:
+            if (
+                finished.direction is Direction.READ
+                and finished.outcome.kind is OutcomeKind.COMPLETED
+            ):
                 size = self._told.get(finished.filename, finished.octets)
                 assert finished.octets == size, finished
         for name, octets in self.uploads.items():

@@ -43,7 +43,7 @@ class Stage:
     """One world while it runs, and what was seen to be wrong in it."""
 
     def __init__(self, seed: int, folder: Path) -> None:
-        self.draws = random.Random(seed)  # noqa: S311 - a simulation
+        self.draws = random.Random(seed)
         self.problems: list[str] = []
         self.world = World(folder)
         draws = self.draws

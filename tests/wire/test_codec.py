@@ -251,6 +251,36 @@ def test_decoding_is_total_and_stable(datagram: bytes) -> None:
         assert decode(encode(packet)) == packet
 
 
+def _damaged(octets: bytes, cut: int, tail: bytes, *, again: bool) -> bytes:
+    """Return a request that was cut, or ends in something else, or whose options come twice."""
+    filename, mode, *options = octets[2:-1].split(b"\0")
+    doubled = [filename, mode, *options, *options[: 2 * again]]
+    return (octets[:2] + b"".join(each + b"\0" for each in doubled))[:cut] + tail
+
+
+requests = st.one_of(read_requests(), write_requests()).map(encode)
+damaged_requests = st.one_of(
+    requests,
+    st.builds(
+        _damaged,
+        requests,
+        st.integers(0, 40) | st.just(9999),
+        st.binary(max_size=2),
+        again=st.booleans(),
+    ),
+    st.builds(lambda mode: b"\0\2name\0" + mode + b"\0", st.sampled_from([b"oct", b"octet8", b""])),
+)
+
+
+@given(damaged_requests)
+def test_what_is_left_of_a_request_is_read_as_it_stands(datagram: bytes) -> None:
+    packet = attempt(decode_request, datagram)
+    if not isinstance(packet, MalformedPacket):
+        filename, mode = datagram[2:].split(b"\0")[:2]
+        assert (packet.filename, packet.mode.value) == (filename, mode.lower())
+        assert len(dict(packet.options)) == len(packet.options) <= OPTIONS_MAX
+
+
 @given(datagrams())
 def test_each_decoder_is_total(datagram: bytes) -> None:
     for decoder in (decode_request, decode_option_ack, decode_error):
