@@ -146,13 +146,6 @@ CHECKS.update(
         "forged requests": property_check(
             test_totality.test_an_unanswered_peer_is_sent_little_by_timers
         ),
-        "a file over the end of the numbers": case_check(
-            partial(
-                test_sending_go_on.test_nearly_every_ack_of_a_file_goes_the_short_way,
-                windowsize=64,
-                rollover=1,
-            )
-        ),
         "the short way of the sender": property_check(
             test_sending_go_on.test_both_ways_lead_to_the_same
         ),

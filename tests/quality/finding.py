@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import tempfile
+import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -19,6 +20,7 @@ import pytest
 import trio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisWarning
 from trio.testing import MockClock
 
 
@@ -58,7 +60,9 @@ def examples_until_found(
     """
     tally = Tally(wanted)
     try:
-        check(tally)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", HypothesisWarning)  # of the length of what it found
+            check(tally)
     except Enough:
         return None
     except Exception as error:

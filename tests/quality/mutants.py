@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not wanted:
         sys.stderr.write(f"no module of {' and '.join(RINGS)} has {chosen.module} in its path\n")
         return 2
-    os.nice(5)
+    os.nice(2)
     try:
         for ring in RINGS:
             found = [module for module in wanted if module.parent.name == ring]
