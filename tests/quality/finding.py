@@ -159,10 +159,10 @@ def _provided(case: _Case, given: Mapping[str, object]) -> Iterator[dict[str, ob
     wanted = inspect.signature(case).parameters
     provided = {name: value for name, value in given.items() if name in wanted}
     with ExitStack() as stack:
-        if "tmp_path" in wanted:
+        if "tmp_path" in wanted and "tmp_path" not in provided:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             provided["tmp_path"] = Path(folder)
-        if "monkeypatch" in wanted:
+        if "monkeypatch" in wanted and "monkeypatch" not in provided:
             provided["monkeypatch"] = stack.enter_context(pytest.MonkeyPatch.context())
         yield provided
 

@@ -60,7 +60,12 @@ def blocked_dropped(patch: Patch) -> None:
     patch(BatchEndpoint, "send", send)
 
 
-@bug("each block has its own header", found_by="sends, whatever the kernel says", within=200)
+@bug(
+    "each block has its own header",
+    found_by="sends, whatever the kernel says",
+    within=200,
+    slow=True,
+)
 def headers_of_the_first_block(patch: Patch) -> None:
     """Every part of a window that is sent in parts has the headers of its first blocks."""
     real = Train.rest

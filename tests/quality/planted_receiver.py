@@ -128,7 +128,7 @@ def ack_for_every_gap(patch: Patch) -> None:
     patch(Receiving, "_gap_found", gap_found)
 
 
-@bug("RFC 7440 4", found_by="receiver against the model", within=100)
+@bug("RFC 7440 4", found_by="receiver against the model", within=100, slow=True)
 def gap_never_told(patch: Patch) -> None:
     """A gap in a window is passed over in silence, until the timer expires."""
     patch(Receiving, "_gap_found", lambda self, ahead, now: NOTHING)
@@ -144,7 +144,7 @@ def window_of_the_receiver_too_late(patch: Patch) -> None:
     patch(ReceiveWindow, "filled", property(filled))
 
 
-@bug("rule R11", found_by="receiver against the model", within=300)
+@bug("rule R11", found_by="receiver against the model", within=300, slow=True)
 def acks_roll_over_otherwise(patch: Patch) -> None:
     """The ACK after that of block 65535 is the one of the other rollover."""
     patch(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from snowowl.protocol import receiving, sending, transfer, window
-from snowowl.protocol.actions import NOTHING, Actions, SendBlocks, SendPacket
+from snowowl.protocol.actions import NOTHING, Actions, SendPacket
 from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.protocol.retransmit import RetransmitTimer
 from snowowl.protocol.sending import Sending
@@ -81,7 +81,7 @@ def rollover_next_number(patch: Patch) -> None:
     patch(window, "distance", lambda index, number, rollover: (number - index) & 0xFFFF)
 
 
-@bug("rule R11", found_by="sender against the model", within=300)
+@bug("rule R11", found_by="sender against the model", within=300, slow=True)
 def compared_without_wrap(patch: Patch) -> None:
     """Block numbers are compared as if they went on for ever: the transfer ends at block 65535."""
 
@@ -91,15 +91,19 @@ def compared_without_wrap(patch: Patch) -> None:
     patch(window, "distance", distance)
 
 
-@bug("RFC 7440 4", found_by="every middle", within=600)
-def tail_never_sent_again(patch: Patch) -> None:
-    """After a timeout only the first block of the window is sent again, and taken for all of it."""
+@bug("RFC 1350 2", found_by="every middle", within=600)
+def lost_window_never_sent_again(patch: Patch) -> None:
+    """A timeout passes as if something had been sent again."""
+    probe = Sending._probe
+
+    def silent(self: Sending, now: float) -> Actions:
+        probe(self, now)
+        return NOTHING
 
     def resend(self: Sending) -> Actions:
-        if self.state is State.NEGOTIATING:
-            return self._resend_opening()
-        return (SendBlocks(self.window.base, 1),)
+        return self._resend_opening() if self.state is State.NEGOTIATING else NOTHING
 
+    patch(Sending, "_probe", silent)
     patch(Sending, "_resend", resend)
 
 

@@ -87,7 +87,7 @@ def dump(survivors: Iterable[Survivor], heading: str) -> str:
 
 def heading_of(text: str) -> str:
     """Return the comment at the beginning of a list."""
-    return text.partition("\n\n")[0]
+    return text.partition("\n\n")[0].rstrip("\n")
 
 
 def scopes_of(source: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from tests.quality.finding import CHECKS, examples_until_found
 from tests.quality.planted import PLANTED, planted
 
 CANARIES = sorted({bug.found_by for bug in PLANTED.values()})
-CANARY_EXAMPLES = 20
+CANARY_EXAMPLES = 8
 """Enough that a check which finds something in everything is seen; the suite runs the rest."""
 
 
