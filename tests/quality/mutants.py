@@ -44,7 +44,7 @@ RINGS: Final = ("wire", "protocol")
 RING_SECONDS: Final = 4.0
 """Without the longest tests of `protocol`; all of them would take most of a day for the whole core."""
 
-UNEXPLAINED: Final = "TODO"
+UNEXPLAINED: Final = survivors.UNEXAMINED
 
 
 @attrs.define

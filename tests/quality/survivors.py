@@ -25,6 +25,9 @@ import attrs
 FILE: Final = Path(__file__).with_name("survivors.txt")
 MODULE_SCOPE: Final = "<module>"
 
+UNEXAMINED: Final = "not examined yet"
+"""The reason of an entry that was written by the session, and that nobody has thought about."""
+
 _HEAD: Final = re.compile(r"(?P<module>\S+\.py) (?P<scope>[\w.<>]+)( #(?P<number>\d+))?")
 
 
