@@ -114,6 +114,40 @@ def test_an_option_counts_once() -> None:
     assert request.options == ((b"blksize", b"8"),)
 
 
+@pytest.mark.parametrize(
+    ("decoder", "datagram", "reason"),
+    [
+        (decode_request, b"\0", "datagram too short for an opcode"),
+        (decode_request, b"\0\1", "request without file name"),
+        (
+            decode_request,
+            b"\0\1name",
+            "request without file name (string without a NUL at its end)",
+        ),
+        (decode_request, b"\0\1name\0", "request without mode"),
+        (decode_request, b"\0\2f\0" + b"m" * 40 + b"\0", f"unknown mode {b'm' * 16!r}"),
+        (decode_option_ack, b"\0\5", "not an OACK"),
+        (decode_error, b"\0\6", "not an ERROR"),
+    ],
+)
+def test_what_is_wrong_is_told_in_words(
+    decoder: Callable[[bytes], object], datagram: bytes, reason: str
+) -> None:
+    """To the operator; and to the peer, if it is answered."""
+    with pytest.raises(MalformedPacket) as caught:
+        decoder(datagram)
+    assert caught.value.reason == str(caught.value) == reason
+
+
+def test_text_for_a_boot_console_is_printable_ascii() -> None:
+    assert encode_error(0, " a~\x7f\n\u00e9") == b"\0\5\0\0 a~???\0"
+
+
+def test_a_nul_in_a_string_is_told() -> None:
+    with pytest.raises(ValueError, match=r"^a string in a TFTP packet cannot hold a NUL$"):
+        encode(ReadRequest(b"a\0b"))
+
+
 def test_there_is_a_limit_to_options() -> None:
     tail = b"".join(b"option%d\0%d\0" % (index, index) for index in range(OPTIONS_MAX + 5))
     assert len(decode_request(b"\0\1f\0octet\0" + tail).options) == OPTIONS_MAX
