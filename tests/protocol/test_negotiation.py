@@ -11,6 +11,7 @@ from snowowl.protocol.negotiation import (
     check_grant,
     negotiate,
 )
+from snowowl.protocol.retransmit import RetransmitPolicy
 from snowowl.testing.strategies import option_maps, read_requests, write_requests
 from snowowl.wire.codec import encode
 from snowowl.wire.options import RANGES, parse_value
@@ -245,3 +246,7 @@ def test_our_own_client_takes_what_our_own_server_grants(request: ReadRequest, s
     if option_ack is not None:
         assert (b"tsize", b"0") not in option_ack.options  # rule R3: curl takes it for an error
         assert check_grant(request.options, option_ack) == terms
+
+
+def test_what_is_granted_if_nothing_else_is_said() -> None:
+    assert Policy() == Policy(65464, 64, 0, frozenset(), RetransmitPolicy())

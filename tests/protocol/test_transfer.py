@@ -20,7 +20,7 @@ from snowowl.protocol.events import (
     Stopped,
     TimerExpired,
 )
-from snowowl.protocol.outcome import OutcomeKind
+from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.protocol.retransmit import SENDS_UNANSWERED_MAX
 from snowowl.protocol.transfer import (
     TERMINAL,
@@ -471,3 +471,11 @@ def test_it_tells_when_the_peer_answered_last() -> None:
     feed(transfer, ack(1), now=0.3)
     feed(transfer, ack(1), now=0.5)
     assert transfer.progressed_at == 0.3
+
+
+def test_a_closed_port_is_told_in_words() -> None:
+    transfer = reading(2000)
+    assert transfer.retransmitted == 0
+    transfer.start(0.0)
+    transfer.handle(PeerUnreachable(0.1))
+    assert transfer.outcome == Outcome(OutcomeKind.UNREACHABLE, "the peer's port is closed")
