@@ -163,11 +163,19 @@ def test_after_the_end_nothing_does_anything(event: Event) -> None:
 
 @pytest.mark.rfc("1350 4")
 @pytest.mark.parametrize(
-    "transfer",
-    [reading(9, tsize=0), reading(9), writing(tsize=9), writing(), getting(), putting(9)],
+    "make",
+    [
+        lambda: reading(9, tsize=0),
+        lambda: reading(9),
+        lambda: writing(tsize=9),
+        writing,
+        getting,
+        lambda: putting(9),
+    ],
 )
-def test_an_unanswered_peer_gets_few_datagrams(transfer: Transfer) -> None:
+def test_an_unanswered_peer_gets_few_datagrams(make: Callable[[], Transfer]) -> None:
     """However often the timer expires: the address may be forged."""
+    transfer = make()
     sends = len(transfer.start(0.0))
     while not transfer.finished:
         sends += len(transfer.handle(TimerExpired(transfer.deadline)))
@@ -235,10 +243,10 @@ def test_a_request_that_comes_again_while_content_is_paused_waits_for_it() -> No
 # Pauses.
 
 
-@pytest.mark.parametrize("transfer", [reading(9, tsize=9), writing(tsize=9)])
-def test_a_pause_before_the_first_answer_stops_no_timer(transfer: Transfer) -> None:
+@pytest.mark.parametrize("make", [lambda: reading(9, tsize=9), lambda: writing(tsize=9)])
+def test_a_pause_before_the_first_answer_stops_no_timer(make: Callable[[], Transfer]) -> None:
     (
-        Playbook(transfer)
+        Playbook(make())
         .starts()
         .sends(oack(tsize=9))
         .happens(ContentPaused())

@@ -40,6 +40,8 @@ class _Loop:
     out: TextIO
     coverage: Coverage
     seconds: dict[str, float] = attrs.field(factory=dict)
+    unfit: frozenset[str] = frozenset()
+    """Tests that fail when they are run once more, in a child, though nothing was changed."""
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run all tests once, then those that matter against each mutant."""
@@ -54,7 +56,8 @@ class _Loop:
         if session.testsfailed:
             self._tell({"failed": _FAILED})
             return True
-        self._tell({"tests": len(items)})
+        self.unfit = frozenset(_failing_again(session))
+        self._tell({"unfit": ", ".join(sorted(self.unfit))})
         modules = {mutant.module: self._lines(mutant.module) for mutant in self.mutants}
         functions = {module: functions_of(module) for module in modules}
         numbers = {id(mutant): number for number, mutant in enumerate(self.mutants)}
@@ -74,7 +77,32 @@ class _Loop:
     def _lines(self, module: Path) -> Lines:
         path = str(ROOT / module)
         found = self.coverage.get_data().contexts_by_lineno(path)
-        return Lines({line: frozenset(tests) for line, tests in found.items()}, self.seconds)
+        tests = {line: frozenset(names) - self.unfit for line, names in found.items()}
+        return Lines(tests, self.seconds)
+
+
+def _failing_again(session: pytest.Session) -> list[str]:
+    """Run all tests in a child, one by one; return which fail there.
+
+    A second run in one process is not what tests are made for, so this has to be looked at: what
+    fails there would kill every mutant.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        with os.fdopen(writing, "w", encoding="utf-8") as stream:
+            for item in session.items:
+                before = session.testsfailed
+                _run_item(item, None)
+                if session.testsfailed > before:
+                    stream.write(f"{item.nodeid}\n")
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as stream:
+        failing = stream.read().splitlines()
+    os.waitpid(pid, 0)
+    return failing
 
 
 def _run_item(item: pytest.Item, following: pytest.Item | None) -> None:
@@ -138,6 +166,8 @@ def quickly(
             for line in told:
                 message = json.loads(line)
                 failed = message.get("failed")
+                if message.get("unfit"):
+                    sys.stderr.write(f"not used, as they fail when run twice: {message['unfit']}\n")
                 if "mutant" in message:
                     yield mutants[message["mutant"]], Verdict[message["verdict"]]
     finally:

@@ -15,6 +15,7 @@ it, so that it stands until the line itself is written anew.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -93,6 +94,7 @@ def heading_of(text: str) -> str:
     return text.partition("\n\n")[0].rstrip("\n")
 
 
+@functools.cache
 def scopes_of(source: str) -> dict[str, str]:
     """Return the source of every function and class of a module, and of the module, by its name."""
     found = {MODULE_SCOPE: source}
