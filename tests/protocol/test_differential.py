@@ -6,7 +6,7 @@ Whatever comes, the same is sent and stored, event by event.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import pytest
 from hypothesis import example, given, settings
@@ -26,7 +26,7 @@ from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.sending import Sending
 from snowowl.protocol.transfer import State
 from snowowl.protocol.write import WriteTransfer
-from snowowl.testing.playbook import ack, data, payloads_of
+from snowowl.testing.playbook import ack, data, error, payloads_of
 from snowowl.testing.strategies import datagrams
 from snowowl.wire.codec import block_number_of, opcode_of
 from snowowl.wire.constants import Opcode
@@ -42,7 +42,18 @@ BEGINNINGS: Final = (0, 65530, 65535)
 TIMEOUTS_MAX: Final = 5
 """Timeouts in a row without progress, so that nothing is given up."""
 
-many = settings(max_examples=5 * settings().max_examples)
+_Step = TypeVar("_Step")
+
+many = settings(max_examples=2 * settings().max_examples)
+
+
+def stories(steps: st.SearchStrategy[_Step]) -> st.SearchStrategy[list[_Step]]:
+    """Return lists of steps, half of them long: by itself Hypothesis draws two steps or three."""
+    return st.one_of(st.lists(steps, max_size=40), st.lists(steps, min_size=15, max_size=40))
+
+
+strays = datagrams().filter(lambda octets: octets[:2] not in (b"\0\3", b"\0\4", b"\0\5"))
+"""What ends no story: that would be over after a few steps."""
 
 windowsizes = st.sampled_from([0, 1, 2, 3, 7])
 """0: no window is asked for; and no option at all, if `plain`."""
@@ -133,14 +144,13 @@ class Sender:
     rollover=st.sampled_from([0, 1]),
     plain=st.booleans(),
     beginning=st.sampled_from(BEGINNINGS),
-    story=st.lists(
+    story=stories(
         st.one_of(
             st.integers(-2, 8),
             st.integers(-2, 8),
-            st.sampled_from(["timeout", "wait", "repeat"]),
-            datagrams().filter(lambda octets: octets[:2] != b"\0\4"),
-        ),
-        max_size=40,
+            st.sampled_from(["timeout", "wait", "repeat"] * 4 + ["error"]),
+            strays,
+        )
     ),
 )
 @example(total=1, windowsize=2, rollover=0, plain=False, beginning=0, story=[0, 0])
@@ -169,6 +179,8 @@ def test_a_sender_does_what_the_model_does(
             sender.time_out()
         elif step == "wait":
             sender.wait()
+        elif step == "error":
+            sender.receive(error(0, "no"))
         else:
             sender.repeat()
 
@@ -239,15 +251,15 @@ def flattened(actions: Actions) -> list[tuple[object, ...]]:
     return words
 
 
-steps = st.lists(
+steps = stories(
     st.one_of(
         st.integers(-3, 8),
+        st.integers(2, 8),
         st.just(1),
         st.just(1),
-        st.sampled_from(["timeout", "short", "short again"]),
-        datagrams().filter(lambda octets: octets[:2] != b"\0\3"),
-    ),
-    max_size=40,
+        st.sampled_from(["timeout"] * 8 + ["short", "short again", "long", "error"]),
+        strays,
+    )
 )
 
 
@@ -282,6 +294,10 @@ def test_a_receiver_does_what_the_model_does(
             receiver.receive(step)
         elif step == "timeout":
             receiver.time_out()
+        elif step == "error":
+            receiver.receive(error(0, "no"))
+        elif step == "long":
+            receiver.receive(data(wire[last + 1], receiver.full + b"x"))
         else:
             receiver.receive(data(wire[last + (step == "short")], b"end"))
 

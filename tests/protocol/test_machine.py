@@ -77,6 +77,8 @@ class Transferring(RuleBasedStateMachine):
         self.received = b""
         self.failed = False
         """Something has happened that may end the transfer badly."""
+        self.committed = False
+        """What was received is on disk."""
 
     @initialize(
         reading=st.booleans(),
@@ -170,8 +172,8 @@ class Transferring(RuleBasedStateMachine):
                 assert isinstance(transfer, Sending)
                 assert action.count > 0
                 assert action.first + action.count - 1 <= transfer.window.total
-                if not side.paused:
-                    self.send_blocks(peer, action)
+                assert not side.paused, "sends what is not in memory"
+                self.send_blocks(peer, action)
             elif isinstance(action, StoreBlocks):
                 self.received += b"".join(payloads_of(action))
             else:
@@ -332,8 +334,12 @@ class Transferring(RuleBasedStateMachine):
     @precondition(lambda self: self.receiver.committing)
     @rule()
     def commit(self) -> None:
-        self.receiver.committing = False
-        self.handle(self.receiver, ContentCommitted(self.now))
+        self.finish_commit(self.receiver)
+
+    def finish_commit(self, side: Side) -> None:
+        side.committing = False
+        self.committed = True
+        self.handle(side, ContentCommitted(self.now))
 
     # Trouble that must change nothing.
 
@@ -402,6 +408,7 @@ class Transferring(RuleBasedStateMachine):
             outcome = side.transfer.outcome
             if outcome is not None and outcome.kind is OutcomeKind.COMPLETED:
                 assert self.received == self.content
+                assert self.committed, "acknowledged before it was on disk"
 
     @invariant()
     def windows_keep_their_size(self) -> None:
@@ -429,6 +436,8 @@ class Transferring(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "content"):
             return
+        hale = not self.failed and self.both_live()
+        receiving = self.receiver.transfer.outcome is None
         for _ in range(2000):
             if self.client.transfer.finished and (
                 self.server.transfer.finished or not self.server.started
@@ -439,8 +448,7 @@ class Transferring(RuleBasedStateMachine):
                     side.paused = False
                     self.handle(side, ContentReady(self.now))
                 if side.committing:
-                    side.committing = False
-                    self.handle(side, ContentCommitted(self.now))
+                    self.finish_commit(side)
             if self.something_flies():
                 self.deliver_all(True)
             else:
@@ -451,6 +459,25 @@ class Transferring(RuleBasedStateMachine):
         self.what_was_received_is_a_beginning_of_the_file()
         if not self.failed:
             self.check_end()
+        if hale:
+            self.check_success(confirmed=receiving)
+
+    def both_live(self) -> bool:
+        """Say whether both sides are at it, and neither is about to lose patience."""
+        return all(
+            not side.transfer.finished and side.transfer._timer.retries <= 2
+            for side in (self.client, self.server)
+        )
+
+    def check_success(self, *, confirmed: bool) -> None:
+        """Assert that all arrived, as nothing was lost any more, the last ACK not either."""
+        receiver, sender = self.receiver.transfer.outcome, self.sender.transfer.outcome
+        assert receiver is not None
+        assert receiver.kind is OutcomeKind.COMPLETED, receiver
+        assert sender is not None
+        if confirmed:
+            assert sender.kind is OutcomeKind.COMPLETED, sender
+        assert sender.kind in (OutcomeKind.COMPLETED, OutcomeKind.UNCONFIRMED), sender
 
     def check_end(self) -> None:
         """Assert that the transfer ended as well as it could."""

@@ -367,3 +367,15 @@ def test_going_on_is_an_answer_and_something_new_in_one() -> None:
         )
         assert (short.round_trip, short.progressed_at) == (long.round_trip, now)
         assert short.retries == long.retries == 0
+
+
+def test_the_bounds_that_hold_if_nothing_else_is_said() -> None:
+    assert RetransmitPolicy() == RetransmitPolicy(
+        initial=1.0,
+        floor=0.2,
+        ceiling=5.0,
+        retries=5,
+        silence_max=30.0,
+        retries_unanswered=5,
+        probe_floor=0.02,
+    )

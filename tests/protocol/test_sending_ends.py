@@ -11,7 +11,7 @@ from snowowl.protocol.events import (
     TimerExpired,
 )
 from snowowl.protocol.negotiation import Policy, Terms
-from snowowl.protocol.outcome import OutcomeKind
+from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.protocol.retransmit import RetransmitPolicy
 from snowowl.protocol.sending import too_many_blocks
 from snowowl.protocol.transfer import State
@@ -142,3 +142,12 @@ def test_silence_before_any_answer_ends_early() -> None:
 
 def test_a_repr_says_where_in_the_file_it_stands() -> None:
     assert "transferring base=1 next=5 total=25 deadline=" in repr(sending_window(199, 4))
+
+
+def test_what_is_not_confirmed_is_told_in_words() -> None:
+    transfer = reading(9)
+    transfer.start(0.0)
+    transfer.handle(PeerUnreachable(0.1))
+    assert transfer.outcome == Outcome(
+        OutcomeKind.UNCONFIRMED, "the last block was sent, its ACK did not come"
+    )

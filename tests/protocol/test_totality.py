@@ -29,7 +29,7 @@ from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.retransmit import SENDS_UNANSWERED_MAX
 from snowowl.protocol.sending import Sending
 from snowowl.protocol.transfer import State
-from snowowl.testing.playbook import ack, check_deadline, data, oack
+from snowowl.testing.playbook import ack, check_deadline, data, error, oack
 from snowowl.testing.strategies import acks, datagrams, datas, near_misses
 from tests.protocol.stories import (
     committing,
@@ -132,6 +132,16 @@ def test_no_datagram_makes_a_machine_raise(state: str, packets: list[bytes]) -> 
         actions = transfer.handle(DatagramsReceived(memoryview(packet), len(packet), 0.01))
         assert amount(actions) <= max(1, transfer.window.size)
         check_deadline(transfer, 0.01)
+
+
+@pytest.mark.rfc("1350 7")
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("code", [0, 1, 5, 8, 99])
+def test_an_error_is_never_answered(state: str, code: int) -> None:
+    """Neither by an ERROR, which would be answered by one, nor by anything else."""
+    transfer = STATES[state]()
+    packet = error(code, "no")
+    assert not transfer.handle(DatagramsReceived(packet, len(packet), 0.01))
 
 
 @in_many_states

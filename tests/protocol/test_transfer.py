@@ -20,7 +20,7 @@ from snowowl.protocol.events import (
     Stopped,
     TimerExpired,
 )
-from snowowl.protocol.outcome import OutcomeKind
+from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.protocol.retransmit import SENDS_UNANSWERED_MAX
 from snowowl.protocol.transfer import (
     TERMINAL,
@@ -163,11 +163,19 @@ def test_after_the_end_nothing_does_anything(event: Event) -> None:
 
 @pytest.mark.rfc("1350 4")
 @pytest.mark.parametrize(
-    "transfer",
-    [reading(9, tsize=0), reading(9), writing(tsize=9), writing(), getting(), putting(9)],
+    "make",
+    [
+        lambda: reading(9, tsize=0),
+        lambda: reading(9),
+        lambda: writing(tsize=9),
+        writing,
+        getting,
+        lambda: putting(9),
+    ],
 )
-def test_an_unanswered_peer_gets_few_datagrams(transfer: Transfer) -> None:
+def test_an_unanswered_peer_gets_few_datagrams(make: Callable[[], Transfer]) -> None:
     """However often the timer expires: the address may be forged."""
+    transfer = make()
     sends = len(transfer.start(0.0))
     while not transfer.finished:
         sends += len(transfer.handle(TimerExpired(transfer.deadline)))
@@ -235,10 +243,10 @@ def test_a_request_that_comes_again_while_content_is_paused_waits_for_it() -> No
 # Pauses.
 
 
-@pytest.mark.parametrize("transfer", [reading(9, tsize=9), writing(tsize=9)])
-def test_a_pause_before_the_first_answer_stops_no_timer(transfer: Transfer) -> None:
+@pytest.mark.parametrize("make", [lambda: reading(9, tsize=9), lambda: writing(tsize=9)])
+def test_a_pause_before_the_first_answer_stops_no_timer(make: Callable[[], Transfer]) -> None:
     (
-        Playbook(transfer)
+        Playbook(make())
         .starts()
         .sends(oack(tsize=9))
         .happens(ContentPaused())
@@ -471,3 +479,11 @@ def test_it_tells_when_the_peer_answered_last() -> None:
     feed(transfer, ack(1), now=0.3)
     feed(transfer, ack(1), now=0.5)
     assert transfer.progressed_at == 0.3
+
+
+def test_a_closed_port_is_told_in_words() -> None:
+    transfer = reading(2000)
+    assert transfer.retransmitted == 0
+    transfer.start(0.0)
+    transfer.handle(PeerUnreachable(0.1))
+    assert transfer.outcome == Outcome(OutcomeKind.UNREACHABLE, "the peer's port is closed")

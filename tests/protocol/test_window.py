@@ -147,3 +147,19 @@ def test_a_block_from_the_last_window_is_never_taken_for_the_next(
     index = window.expected - 1 - late % size
     if index >= 1:
         assert window.ahead(number_of(index, rollover)) != 0
+
+
+def test_a_window_begins_with_the_first_block() -> None:
+    receiving, sending = ReceiveWindow(4, 0), SendWindow(4, 9, 0)
+    assert (receiving.expected, receiving.acked) == (1, 0)
+    assert (sending.base, sending.next, sending.twice) == (1, 1, 0)
+
+
+def test_all_is_sent_once_the_last_block_is() -> None:
+    window = SendWindow(4, 5, 0)
+    window.take(4)
+    assert not window.all_sent
+    window.slide(4)
+    assert not window.all_sent  # the last block is the next
+    window.take(1)
+    assert window.all_sent

@@ -114,6 +114,40 @@ def test_an_option_counts_once() -> None:
     assert request.options == ((b"blksize", b"8"),)
 
 
+@pytest.mark.parametrize(
+    ("decoder", "datagram", "reason"),
+    [
+        (decode_request, b"\0", "datagram too short for an opcode"),
+        (decode_request, b"\0\1", "request without file name"),
+        (
+            decode_request,
+            b"\0\1name",
+            "request without file name (string without a NUL at its end)",
+        ),
+        (decode_request, b"\0\1name\0", "request without mode"),
+        (decode_request, b"\0\2f\0" + b"m" * 40 + b"\0", f"unknown mode {b'm' * 16!r}"),
+        (decode_option_ack, b"\0\5", "not an OACK"),
+        (decode_error, b"\0\6", "not an ERROR"),
+    ],
+)
+def test_what_is_wrong_is_told_in_words(
+    decoder: Callable[[bytes], object], datagram: bytes, reason: str
+) -> None:
+    """To the operator; and to the peer, if it is answered."""
+    with pytest.raises(MalformedPacket) as caught:
+        decoder(datagram)
+    assert caught.value.reason == str(caught.value) == reason
+
+
+def test_text_for_a_boot_console_is_printable_ascii() -> None:
+    assert encode_error(0, " a~\x7f\n\u00e9") == b"\0\5\0\0 a~???\0"
+
+
+def test_a_nul_in_a_string_is_told() -> None:
+    with pytest.raises(ValueError, match=r"^a string in a TFTP packet cannot hold a NUL$"):
+        encode(ReadRequest(b"a\0b"))
+
+
 def test_there_is_a_limit_to_options() -> None:
     tail = b"".join(b"option%d\0%d\0" % (index, index) for index in range(OPTIONS_MAX + 5))
     assert len(decode_request(b"\0\1f\0octet\0" + tail).options) == OPTIONS_MAX
@@ -260,6 +294,36 @@ def test_decoding_is_total_and_stable(datagram: bytes) -> None:
     if not isinstance(packet, MalformedPacket):
         assert decode(memoryview(bytearray(datagram))) == packet
         assert decode(encode(packet)) == packet
+
+
+def _damaged(octets: bytes, cut: int, tail: bytes, *, again: bool) -> bytes:
+    """Return a request that was cut, or ends in something else, or whose options come twice."""
+    filename, mode, *options = octets[2:-1].split(b"\0")
+    doubled = [filename, mode, *options, *options[: 2 * again]]
+    return (octets[:2] + b"".join(each + b"\0" for each in doubled))[:cut] + tail
+
+
+requests = st.one_of(read_requests(), write_requests()).map(encode)
+damaged_requests = st.one_of(
+    requests,
+    st.builds(
+        _damaged,
+        requests,
+        st.integers(0, 40) | st.just(9999),
+        st.binary(max_size=2),
+        again=st.booleans(),
+    ),
+    st.builds(lambda mode: b"\0\2name\0" + mode + b"\0", st.sampled_from([b"oct", b"octet8", b""])),
+)
+
+
+@given(damaged_requests)
+def test_what_is_left_of_a_request_is_read_as_it_stands(datagram: bytes) -> None:
+    packet = attempt(decode_request, datagram)
+    if not isinstance(packet, MalformedPacket):
+        filename, mode = datagram[2:].split(b"\0")[:2]
+        assert (packet.filename, packet.mode.value) == (filename, mode.lower())
+        assert len(dict(packet.options)) == len(packet.options) <= OPTIONS_MAX
 
 
 @given(datagrams())

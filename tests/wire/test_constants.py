@@ -34,3 +34,8 @@ def test_the_largest_block_fits_the_largest_udp_datagram() -> None:
 def test_the_text_of_an_error_fits_the_smallest_receive_buffer() -> None:
     smallest = constants.HEADER_SIZE + constants.BLKSIZE_DEFAULT
     assert smallest >= constants.HEADER_SIZE + constants.ERROR_MESSAGE_MAX + 1
+
+
+@pytest.mark.rfc("1350 2")
+def test_a_block_has_512_octets_if_nothing_else_is_agreed() -> None:
+    assert constants.BLKSIZE_DEFAULT == 512

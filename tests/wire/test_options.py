@@ -48,6 +48,11 @@ def test_leading_zeros_are_digits() -> None:
     assert parse_value(b"blksize", b"00512") == 512
 
 
+def test_a_value_has_twenty_digits_at_most() -> None:
+    assert parse_value(b"blksize", b"512".zfill(20)) == 512
+    assert parse_value(b"blksize", b"512".zfill(21)) is None
+
+
 @pytest.mark.rule("R2")
 def test_an_unknown_option_has_no_value() -> None:
     assert parse_value(b"multicast", b"1") is None

@@ -13,6 +13,26 @@ def test_every_error_code_has_words(code: ErrorCode) -> None:
     assert not error_name(code).startswith("error ")
 
 
+@pytest.mark.rfc("1350 appendix")
+def test_the_words_are_those_of_the_rfcs() -> None:
+    assert [error_name(code) for code in ErrorCode] == [
+        "undefined error",
+        "file not found",
+        "access violation",
+        "disk full or allocation exceeded",
+        "illegal TFTP operation",
+        "unknown transfer ID",
+        "file already exists",
+        "no such user",
+        "option negotiation failed",
+    ]
+
+
+def test_a_request_is_for_octets_without_options_if_nothing_else_is_said() -> None:
+    assert ReadRequest(b"f") == ReadRequest(b"f", Mode.OCTET, ())
+    assert WriteRequest(b"f") == WriteRequest(b"f", Mode.OCTET, ())
+
+
 def test_a_code_of_no_rfc_is_named_by_its_number() -> None:
     assert error_name(4711) == "error 4711"
 
