@@ -57,6 +57,13 @@ def percov(session: nox.Session) -> None:
     session.run("python", "tests/whole_repo/percov.py")
 
 
+@nox.session(default=False)
+def percov_all(session: nox.Session) -> None:
+    """Check the same for all rings, against limits that only go down."""
+    install(session)
+    session.run("python", "tests/whole_repo/percov.py", "--all", *session.posargs)
+
+
 @nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel and run the tests against it, away from the source tree."""
@@ -160,7 +167,7 @@ def soak(session: nox.Session) -> None:
 @nox.session(default=False)
 def mutants(session: nox.Session) -> None:
     """Change every expression of wire and protocol; the tests must notice all but a shrinking list."""
-    install(session)
+    install(session, "mutants")
     session.run("python", "tests/quality/mutants.py", *session.posargs)
 
 
