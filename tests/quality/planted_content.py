@@ -19,7 +19,7 @@ from snowowl.wire.constants import HEADER_SIZE, ErrorCode
 from tests.quality.planting import Patch, bug, everywhere
 
 
-@bug("SECURITY: nothing outside the root", found_by="any name", within=500)
+@bug("SECURITY: nothing outside the root", found_by="any name", usually=500)
 def climbs(patch: Patch) -> None:
     """`..` is refused at the beginning of a name only: `a/../../../etc/passwd` is served."""
 
@@ -41,20 +41,20 @@ def _open_by_path(self: Root, components: Sequence[bytes], flags: int, mode: int
         raise ContentError(ErrorCode.FILE_NOT_FOUND, "file not found") from error
 
 
-@bug("SECURITY: nothing outside the root", found_by="worlds", within=20)
+@bug("SECURITY: nothing outside the root", found_by="worlds", usually=20)
 def escape_by_symlink(patch: Patch) -> None:
     """A symbolic link that leads out of the root is followed."""
     patch(Openat2, "open_cached", lambda self, path, flags: None)
     patch(Root, "open", _open_by_path)
 
 
-@bug("SECURITY: nothing outside the root", found_by="any path", within=500)
+@bug("SECURITY: nothing outside the root", found_by="any path", usually=500)
 def escape_by_symlink_in_a_tree(patch: Patch) -> None:
     """A symbolic link that leads out of the root is followed."""
     escape_by_symlink(patch)
 
 
-@bug("SECURITY: never a string prefix", found_by="worlds", within=20)
+@bug("SECURITY: never a string prefix", found_by="worlds", usually=20)
 def escape_by_prefix(patch: Patch) -> None:
     """What resolves to a path that begins like the root's is served: /srv/tftp-secret, say."""
 
@@ -68,7 +68,7 @@ def escape_by_prefix(patch: Patch) -> None:
     patch(Root, "open", by_prefix)
 
 
-@bug("nothing partial under the final name", found_by="worlds", within=20)
+@bug("nothing partial under the final name", found_by="worlds", usually=20)
 def partial_file_visible(patch: Patch) -> None:
     """An upload grows under its final name."""
     real = Temporary.__init__
@@ -86,7 +86,7 @@ def partial_file_visible(patch: Patch) -> None:
     patch(Temporary, "publish", publish)
 
 
-@bug("nothing partial under the final name", found_by="an upload cancelled at each step", within=1)
+@bug("nothing partial under the final name", found_by="an upload cancelled at each step", usually=1)
 def partial_file_left(patch: Patch) -> None:
     """An upload that is given up is published as far as it has come."""
     real = Temporary.close
@@ -99,7 +99,7 @@ def partial_file_left(patch: Patch) -> None:
     patch(Temporary, "close", close)
 
 
-@bug("a cancelled upload leaves no trace", found_by="worlds", within=30)
+@bug("a cancelled upload leaves no trace", found_by="worlds", usually=30)
 def temporary_file_left(patch: Patch) -> None:
     """The temporary file of an upload that is given up stays."""
     real = Temporary.__init__
@@ -118,13 +118,13 @@ def temporary_file_left(patch: Patch) -> None:
     patch(Temporary, "close", leave)
 
 
-@bug("no descriptor is left", found_by="worlds", within=20)
+@bug("no descriptor is left", found_by="worlds", usually=20)
 def descriptor_leaked_on_refusal(patch: Patch) -> None:
     """An upload that the policy refuses leaves its directory open."""
     patch(Directory, "close", lambda self: None)
 
 
-@bug("no descriptor is left", found_by="worlds", within=20)
+@bug("no descriptor is left", found_by="worlds", usually=20)
 def descriptor_leaked_by_missing_file(patch: Patch) -> None:
     """Each request for a file that is missing opens something and forgets it."""
     real = Store.open_now
@@ -139,7 +139,7 @@ def descriptor_leaked_by_missing_file(patch: Patch) -> None:
     patch(Store, "open_now", open_now)
 
 
-@bug("durable before it is acknowledged", found_by="an upload reaches the disk", within=1)
+@bug("durable before it is acknowledged", found_by="an upload reaches the disk", usually=1)
 def renamed_before_it_is_on_disk(patch: Patch) -> None:
     """An upload gets its name first, and reaches the disk whenever the kernel likes."""
 
@@ -154,13 +154,13 @@ def renamed_before_it_is_on_disk(patch: Patch) -> None:
     patch(Temporary, "publish", publish)
 
 
-@bug("one version of a file, to its end", found_by="worlds", within=30)
+@bug("one version of a file, to its end", found_by="worlds", usually=30)
 def file_changed_underneath(patch: Patch) -> None:
     """A file that is rewritten in place while it is sent arrives as a mixture."""
     patch(MappedFile, "check", lambda self: None)
 
 
-@bug("RFC 1350 1", found_by="worlds", within=30)
+@bug("RFC 1350 1", found_by="worlds", usually=30)
 def text_encoded_piece_by_piece(patch: Patch) -> None:
     """Of text, only the piece that was loaded last is looked at: the rest of a block is missing."""
     real = TextIndex.range
@@ -172,7 +172,7 @@ def text_encoded_piece_by_piece(patch: Patch) -> None:
     patch(TextIndex, "range", pieces)
 
 
-@bug("octets that were lent are gone with the next receive", found_by="worlds", within=20)
+@bug("octets that were lent are gone with the next receive", found_by="worlds", usually=20)
 def kept_arena_view(patch: Patch) -> None:
     """An upload keeps views into the receive arena instead of a copy."""
 
@@ -186,7 +186,7 @@ def kept_arena_view(patch: Patch) -> None:
     patch(Sink, "store", store)
 
 
-@bug("write.size_max", found_by="worlds", within=30)
+@bug("write.size_max", found_by="worlds", usually=30)
 def size_not_bounded(patch: Patch) -> None:
     """An upload may be as large as it likes, if it does not say so beforehand."""
     real = Sink.store

@@ -14,7 +14,7 @@ from snowowl.datagram.slots import Slots, Told
 from tests.quality.planting import Patch, bug
 
 
-@bug("sendmmsg(2): the number sent", found_by="sends, whatever the kernel says", within=200)
+@bug("sendmmsg(2): the number sent", found_by="sends, whatever the kernel says", usually=200)
 def partial_count_ignored(patch: Patch) -> None:
     """A call that took some of the messages is taken to have taken all."""
     real = BatchEndpoint._send_some
@@ -28,13 +28,15 @@ def partial_count_ignored(patch: Patch) -> None:
     patch(BatchEndpoint, "_send_some", send_some)
 
 
-@bug("a refused window goes at once without segments", found_by="the plain rung", within=100)
+@bug("a refused window goes at once without segments", found_by="the plain rung", usually=100)
 def refused_segments_lost(patch: Patch) -> None:
     """A window whose segments a device refuses is counted as lost."""
     patch(BatchEndpoint, "_is_refused", lambda self, transmit, datagram, reason: False)
 
 
-@bug("what is blocked goes later, in order", found_by="sends, whatever the kernel says", within=200)
+@bug(
+    "what is blocked goes later, in order", found_by="sends, whatever the kernel says", usually=200
+)
 def blocked_from_its_beginning(patch: Patch) -> None:
     """A window that was blocked in its middle is sent again from its beginning."""
     real = BatchEndpoint.send
@@ -48,7 +50,9 @@ def blocked_from_its_beginning(patch: Patch) -> None:
     patch(BatchEndpoint, "send", send)
 
 
-@bug("what is blocked goes later, in order", found_by="sends, whatever the kernel says", within=200)
+@bug(
+    "what is blocked goes later, in order", found_by="sends, whatever the kernel says", usually=200
+)
 def blocked_dropped(patch: Patch) -> None:
     """What the socket does not take is forgotten."""
     real = BatchEndpoint.send
@@ -63,7 +67,7 @@ def blocked_dropped(patch: Patch) -> None:
 @bug(
     "each block has its own header",
     found_by="sends, whatever the kernel says",
-    within=200,
+    usually=200,
     slow=True,
 )
 def headers_of_the_first_block(patch: Patch) -> None:
@@ -76,7 +80,7 @@ def headers_of_the_first_block(patch: Patch) -> None:
     patch(Train, "rest", rest)
 
 
-@bug("udp(7), UDP_GRO: the segment size", found_by="joined datagrams", within=4)
+@bug("udp(7), UDP_GRO: the segment size", found_by="joined datagrams", usually=4)
 def joined_taken_for_one(patch: Patch) -> None:
     """The size of the datagrams that the kernel has joined is not looked at."""
     real = Slots._meaning
@@ -87,7 +91,7 @@ def joined_taken_for_one(patch: Patch) -> None:
     patch(Slots, "_meaning", meaning)
 
 
-@bug("a batch is what has arrived", found_by="what arrives", within=200)
+@bug("a batch is what has arrived", found_by="what arrives", usually=200)
 def first_octets_of_the_one_before(patch: Patch) -> None:
     """The first octets of a datagram are those of the one that was in its place before."""
     real = Slots.take
@@ -102,7 +106,7 @@ def first_octets_of_the_one_before(patch: Patch) -> None:
     patch(Slots, "take", take)
 
 
-@bug("udp(7), UDP_SEGMENT", found_by="the plain rung", within=100)
+@bug("udp(7), UDP_SEGMENT", found_by="the plain rung", usually=100)
 def segment_size_left_out(patch: Patch) -> None:
     """A window is one message, and the kernel is not told where its datagrams end."""
     real = Messages._control

@@ -22,7 +22,7 @@ from snowowl.wire.packets import OptionAck, Options, Request
 from tests.quality.planting import Patch, bug, everywhere
 
 
-@bug("RFC 1350 2", found_by="machine", within=100)
+@bug("RFC 1350 2", found_by="machine", usually=100)
 def takes_blocks_out_of_turn(patch: Patch) -> None:
     """Whatever block of the window comes is appended to the file."""
 
@@ -38,7 +38,7 @@ def takes_blocks_out_of_turn(patch: Patch) -> None:
     patch(Receiving, "_is_next", is_next)
 
 
-@bug("RFC 1350 2", found_by="machine", within=100)
+@bug("RFC 1350 2", found_by="machine", usually=100)
 def stores_a_block_twice(patch: Patch) -> None:
     """A block that comes again, because its ACK was lost, is appended again."""
     real = Receiving._is_next
@@ -53,7 +53,7 @@ def stores_a_block_twice(patch: Patch) -> None:
     patch(Receiving, "_is_next", is_next)
 
 
-@bug("RFC 1123 4.2.3.1", found_by="receiver against the model", within=100)
+@bug("RFC 1123 4.2.3.1", found_by="receiver against the model", usually=100)
 def no_dally(patch: Patch) -> None:
     """The receiver has gone once its last ACK is sent; if that is lost, nobody repeats it."""
 
@@ -69,7 +69,7 @@ def no_dally(patch: Patch) -> None:
     patch(Receiving, "_content_committed", committed)
 
 
-@bug("the last ACK comes after fsync and rename", found_by="machine", within=100)
+@bug("the last ACK comes after fsync and rename", found_by="machine", usually=100)
 def last_ack_before_the_commit(patch: Patch) -> None:
     """The last block is acknowledged as soon as it is in memory."""
     real = Receiving._run_ended
@@ -83,7 +83,7 @@ def last_ack_before_the_commit(patch: Patch) -> None:
     patch(Receiving, "_run_ended", run_ended)
 
 
-@bug("joined datagrams do what they do one by one", found_by="joined data", within=50)
+@bug("joined datagrams do what they do one by one", found_by="joined data", usually=50)
 def stride_ignored(patch: Patch) -> None:
     """Datagrams that the kernel has joined are taken for one large one."""
     real = Receiving._datagrams_received
@@ -94,7 +94,7 @@ def stride_ignored(patch: Patch) -> None:
     patch(Receiving, "_datagrams_received", received)
 
 
-@bug("joined datagrams do what they do one by one", found_by="joined data", within=100)
+@bug("joined datagrams do what they do one by one", found_by="joined data", usually=100)
 def last_of_joined_cut(patch: Patch) -> None:
     """Of datagrams that the kernel has joined the shorter last one is left out."""
     real = Receiving._datagrams_received
@@ -107,7 +107,7 @@ def last_of_joined_cut(patch: Patch) -> None:
     patch(Receiving, "_datagrams_received", received)
 
 
-@bug("RFC 2348", found_by="receiver against the model", within=200, slow=True)
+@bug("RFC 2348", found_by="receiver against the model", usually=200, slow=True)
 def takes_blocks_too_long(patch: Patch) -> None:
     """A block longer than the blksize that was agreed is stored."""
     real = Receiving._is_next
@@ -118,7 +118,7 @@ def takes_blocks_too_long(patch: Patch) -> None:
     patch(Receiving, "_is_next", is_next)
 
 
-@bug("RFC 7440 4", found_by="receiver against the model", within=200, slow=True)
+@bug("RFC 7440 4", found_by="receiver against the model", usually=200, slow=True)
 def ack_for_every_gap(patch: Patch) -> None:
     """Every block after a gap is answered by an ACK, and each of those makes a window come again."""
 
@@ -128,13 +128,13 @@ def ack_for_every_gap(patch: Patch) -> None:
     patch(Receiving, "_gap_found", gap_found)
 
 
-@bug("RFC 7440 4", found_by="receiver against the model", within=100, slow=True)
+@bug("RFC 7440 4", found_by="receiver against the model", usually=100, slow=True)
 def gap_never_told(patch: Patch) -> None:
     """A gap in a window is passed over in silence, until the timer expires."""
     patch(Receiving, "_gap_found", lambda self, ahead, now: NOTHING)
 
 
-@bug("RFC 7440 4", found_by="receiver against the model", within=100)
+@bug("RFC 7440 4", found_by="receiver against the model", usually=100)
 def window_of_the_receiver_too_late(patch: Patch) -> None:
     """A full window is acknowledged one block late: sender and receiver wait for each other."""
 
@@ -144,7 +144,7 @@ def window_of_the_receiver_too_late(patch: Patch) -> None:
     patch(ReceiveWindow, "filled", property(filled))
 
 
-@bug("rule R11", found_by="receiver against the model", within=300, slow=True)
+@bug("rule R11", found_by="receiver against the model", usually=300, slow=True)
 def acks_roll_over_otherwise(patch: Patch) -> None:
     """The ACK after that of block 65535 is the one of the other rollover."""
     patch(
@@ -162,7 +162,7 @@ def acks_roll_over_otherwise(patch: Patch) -> None:
     patch(Receiving, "_ack", ack)
 
 
-@bug("the short way is the long one", found_by="the short way of the receiver", within=100)
+@bug("the short way is the long one", found_by="the short way of the receiver", usually=100)
 def short_way_counts_no_window(patch: Patch) -> None:
     """The quick path of a block acknowledges none of them at a window's end."""
     real = Receiving.take_block
@@ -197,37 +197,37 @@ def _with(granted: Options, changed_name: bytes, value: bytes) -> Options:
     return tuple((name, value if name == changed_name else old) for name, old in granted)
 
 
-@bug("RFC 2347", found_by="machine", within=100)
+@bug("RFC 2347", found_by="machine", usually=100)
 def oack_with_an_unasked_option(patch: Patch) -> None:
     """The OACK tells a tsize that nobody has asked for."""
     _granting(patch, lambda granted, *_: (*granted, (b"tsize", b"17")) if granted else ())
 
 
-@bug("rule R1: the order asked", found_by="machine", within=100)
+@bug("rule R1: the order asked", found_by="machine", usually=100)
 def oack_in_another_order(patch: Patch) -> None:
     """The OACK has the options in an order of its own (GRUB and EDK2 mind)."""
     _granting(patch, lambda granted, *_: tuple(sorted(granted, reverse=True)))
 
 
-@bug("RFC 2349, rule R1", found_by="machine", within=100)
+@bug("RFC 2349, rule R1", found_by="machine", usually=100)
 def oack_with_another_timeout(patch: Patch) -> None:
     """The server grants a timeout of its own liking."""
     _granting(patch, lambda granted, *_: _with(granted, known.TIMEOUT, b"9"))
 
 
-@bug("RFC 2348, rule R1", found_by="our client, our server", within=100)
+@bug("RFC 2348, rule R1", found_by="our client, our server", usually=100)
 def oack_with_a_larger_blksize(patch: Patch) -> None:
     """The server grants the blksize that suits it, not one that the client has room for."""
     _granting(patch, lambda granted, *_: _with(granted, known.BLKSIZE, b"65464"))
 
 
-@bug("RFC 7440 3, rule R1", found_by="our client, our server", within=100)
+@bug("RFC 7440 3, rule R1", found_by="our client, our server", usually=100)
 def oack_with_a_larger_windowsize(patch: Patch) -> None:
     """The server grants a larger windowsize than was asked for."""
     _granting(patch, lambda granted, *_: _with(granted, known.WINDOWSIZE, b"65535"))
 
 
-@bug("rule R3", found_by="our client, our server", within=200)
+@bug("rule R3", found_by="our client, our server", usually=200)
 def tsize_zero_sent(patch: Patch) -> None:
     """The size of an empty file is told, and curl takes it for an error."""
 
@@ -238,7 +238,7 @@ def tsize_zero_sent(patch: Patch) -> None:
     _granting(patch, change)
 
 
-@bug("RFC 2347", found_by="any grant", within=300)
+@bug("RFC 2347", found_by="any grant", usually=300)
 def client_takes_any_oack(patch: Patch) -> None:
     """The client goes by whatever the server grants, asked for or not."""
 
@@ -249,7 +249,7 @@ def client_takes_any_oack(patch: Patch) -> None:
     everywhere(patch, negotiation.check_grant, check_grant)
 
 
-@bug("whoever pauses is asked for nothing", found_by="machine", within=300)
+@bug("whoever pauses is asked for nothing", found_by="machine", usually=300)
 def pause_ignored(patch: Patch) -> None:
     """Content that cannot keep up is not waited for: octets that are not there are sent."""
     patch(Transfer, "_content_paused", lambda self, first: NOTHING)

@@ -16,7 +16,7 @@ from snowowl.wire.codec import Buffer, encode_error
 from tests.quality.planting import Patch, bug
 
 
-@bug("RFC 1123 4.2.3.1", found_by="acks in lock-step", within=30)
+@bug("RFC 1123 4.2.3.1", found_by="acks in lock-step", usually=30)
 def sorcerers_apprentice(patch: Patch) -> None:
     """In lock-step, a duplicate ACK sends the block after it again."""
     real: Callable[[Sending, float], Actions] = Sending._duplicate_ack_received
@@ -27,13 +27,13 @@ def sorcerers_apprentice(patch: Patch) -> None:
     patch(Sending, "_duplicate_ack_received", duplicate)
 
 
-@bug("RFC 1123 4.2.3.1", found_by="machine", within=300)
+@bug("RFC 1123 4.2.3.1", found_by="machine", usually=300)
 def sorcerers_apprentice_in_the_machine(patch: Patch) -> None:
     """In lock-step, a duplicate ACK sends the block after it again."""
     sorcerers_apprentice(patch)
 
 
-@bug("RFC 7440 4", found_by="acks in a window", within=100)
+@bug("RFC 7440 4", found_by="acks in a window", usually=100)
 def window_for_each_duplicate(patch: Patch) -> None:
     """The window is sent again for each duplicate ACK, as often as it comes."""
 
@@ -46,7 +46,7 @@ def window_for_each_duplicate(patch: Patch) -> None:
     patch(Sending, "_duplicate_ack_received", duplicate)
 
 
-@bug("RFC 1123 4.2.3.1", found_by="every doubling", within=300)
+@bug("RFC 1123 4.2.3.1", found_by="every doubling", usually=300)
 def windowed_apprentice(patch: Patch) -> None:
     """A window that was acknowledged twice has the next one sent twice, to the end of the file."""
 
@@ -58,7 +58,7 @@ def windowed_apprentice(patch: Patch) -> None:
     patch(SendWindow, "rewind", rewind)
 
 
-@bug("RFC 1350 6", found_by="every beginning", within=10)
+@bug("RFC 1350 6", found_by="every beginning", usually=10)
 def no_empty_last_block(patch: Patch) -> None:
     """A file that is a multiple of blksize ends without the empty block."""
 
@@ -68,20 +68,20 @@ def no_empty_last_block(patch: Patch) -> None:
     patch(sending, "blocks_in", blocks_in)
 
 
-@bug("RFC 1350 6", found_by="machine", within=100)
+@bug("RFC 1350 6", found_by="machine", usually=100)
 def a_block_too_many(patch: Patch) -> None:
     """An empty block follows the short one that was the last."""
     patch(sending, "blocks_in", lambda size, blksize: size // blksize + 2)
 
 
-@bug("rule R11", found_by="sender against the model", within=300, slow=True)
+@bug("rule R11", found_by="sender against the model", usually=300, slow=True)
 def rollover_next_number(patch: Patch) -> None:
     """A peer that asked for rollover=1 gets ACKs of block 0 all the same expected."""
     patch(sending, "number_of", lambda index, rollover: index & 0xFFFF)
     patch(window, "distance", lambda index, number, rollover: (number - index) & 0xFFFF)
 
 
-@bug("rule R11", found_by="sender against the model", within=300, slow=True)
+@bug("rule R11", found_by="sender against the model", usually=300, slow=True)
 def compared_without_wrap(patch: Patch) -> None:
     """Block numbers are compared as if they went on for ever: the transfer ends at block 65535."""
 
@@ -91,7 +91,7 @@ def compared_without_wrap(patch: Patch) -> None:
     patch(window, "distance", distance)
 
 
-@bug("RFC 1350 2", found_by="every middle", within=600)
+@bug("RFC 1350 2", found_by="every middle", usually=600)
 def lost_window_never_sent_again(patch: Patch) -> None:
     """A timeout passes as if something had been sent again."""
     probe = Sending._probe
@@ -107,7 +107,7 @@ def lost_window_never_sent_again(patch: Patch) -> None:
     patch(Sending, "_resend", resend)
 
 
-@bug("RFC 1350 2", found_by="every middle", within=600)
+@bug("RFC 1350 2", found_by="every middle", usually=600)
 def goes_on_past_what_was_lost(patch: Patch) -> None:
     """An ACK inside the window is taken for one of all that was sent."""
     real = SendWindow.slide
@@ -118,7 +118,7 @@ def goes_on_past_what_was_lost(patch: Patch) -> None:
     patch(SendWindow, "slide", slide)
 
 
-@bug("RFC 7440 3", found_by="machine", within=100)
+@bug("RFC 7440 3", found_by="machine", usually=100)
 def window_one_too_large(patch: Patch) -> None:
     """One block more than the window has is in flight."""
 
@@ -130,13 +130,13 @@ def window_one_too_large(patch: Patch) -> None:
     patch(SendWindow, "take", take)
 
 
-@bug("the core's promise: the deadline is later than now", found_by="machine", within=100)
+@bug("the core's promise: the deadline is later than now", found_by="machine", usually=100)
 def stale_deadline(patch: Patch) -> None:
     """When the timer has expired, the deadline stays where it was: the shell spins."""
     patch(RetransmitTimer, "rearm", lambda self, now: None)
 
 
-@bug("the core's promise: there is a deadline", found_by="no event", within=100)
+@bug("the core's promise: there is a deadline", found_by="no event", usually=100)
 def timer_never_armed_again(patch: Patch) -> None:
     """What is sent again is not timed: one more loss, and the transfer hangs for ever."""
 
@@ -146,7 +146,7 @@ def timer_never_armed_again(patch: Patch) -> None:
     patch(RetransmitTimer, "rearm", rearm)
 
 
-@bug("SECURITY: no amplifier", found_by="forged requests", within=10)
+@bug("SECURITY: no amplifier", found_by="forged requests", usually=10)
 def reflects_for_ever(patch: Patch) -> None:
     """A peer that has never answered is sent the first packet until the silence is too long."""
 
@@ -157,7 +157,7 @@ def reflects_for_ever(patch: Patch) -> None:
     patch(RetransmitTimer, "expired", expired)
 
 
-@bug("RFC 1350 7", found_by="any error", within=200)
+@bug("RFC 1350 7", found_by="any error", usually=200)
 def error_answered_by_error(patch: Patch) -> None:
     """An ERROR is answered by an ERROR: two such ends never stop."""
     real: Callable[[Transfer, Buffer], Actions] = Transfer._error_received
@@ -169,7 +169,7 @@ def error_answered_by_error(patch: Patch) -> None:
     patch(Transfer, "_error_received", received)
 
 
-@bug("the core's promise: total", found_by="no datagram", within=200, raises=(IndexError,))
+@bug("the core's promise: total", found_by="no datagram", usually=200, raises=(IndexError,))
 def short_error_crashes(patch: Patch) -> None:
     """An ERROR of fewer than four octets is read as if it had them all."""
     patch(sending, "is_error", lambda datagram: datagram[:2] == b"\0\5" and datagram[3] >= 0)
@@ -184,7 +184,7 @@ def short_error_crashes(patch: Patch) -> None:
 @bug(
     "the core's promise: no action in a terminal state",
     found_by="no event",
-    within=100,
+    usually=100,
     raises=(AssertionError, KeyError),
 )
 def acts_after_its_end(patch: Patch) -> None:
@@ -192,7 +192,7 @@ def acts_after_its_end(patch: Patch) -> None:
     patch(transfer, "TERMINAL", ())
 
 
-@bug("RFC 1350 2", found_by="machine", within=100)
+@bug("RFC 1350 2", found_by="machine", usually=100)
 def last_block_not_awaited(patch: Patch) -> None:
     """A transfer is complete once its last block is sent; whether it arrived is nobody's matter."""
     real = Sending._send
@@ -207,7 +207,7 @@ def last_block_not_awaited(patch: Patch) -> None:
     patch(Sending, "_send", send)
 
 
-@bug("the short way is the long one", found_by="the short way of the sender", within=100)
+@bug("the short way is the long one", found_by="the short way of the sender", usually=100)
 def short_way_forgets_the_timer(patch: Patch) -> None:
     """The quick path of an ACK does not move the deadline on."""
 
@@ -218,7 +218,7 @@ def short_way_forgets_the_timer(patch: Patch) -> None:
     patch(RetransmitTimer, "went_on", went_on)
 
 
-@bug("rule R11", found_by="the short way of the sender", within=300)
+@bug("rule R11", found_by="the short way of the sender", usually=300)
 def short_way_without_wrap(patch: Patch) -> None:
     """The quick path awaits block 65536 where the number on the wire is 0."""
     real = Sending.go_on

@@ -29,7 +29,7 @@ from snowowl.wire.codec import encode_error
 from tests.quality.planting import Patch, bug, everywhere
 
 
-@bug("no task outlives the server", found_by="worlds", within=10)
+@bug("no task outlives the server", found_by="worlds", usually=10)
 def leaked_task(patch: Patch) -> None:
     """Each upload starts a task that nobody waits for."""
     real = Service._write
@@ -41,7 +41,7 @@ def leaked_task(patch: Patch) -> None:
     patch(Service, "_write", write)
 
 
-@bug("a drain waits for running transfers", found_by="worlds", within=30)
+@bug("a drain waits for running transfers", found_by="worlds", usually=30)
 def drain_forgets_a_child(patch: Patch) -> None:
     """A server that drains does not wait for the transfers that have begun."""
 
@@ -51,7 +51,7 @@ def drain_forgets_a_child(patch: Patch) -> None:
     patch(Registry, "wait_settled", wait_settled)
 
 
-@bug("no socket outlives the server", found_by="worlds", within=10)
+@bug("no socket outlives the server", found_by="worlds", usually=10)
 def socket_left_open(patch: Patch) -> None:
     """The sockets of transfers are not closed with the server."""
 
@@ -61,7 +61,7 @@ def socket_left_open(patch: Patch) -> None:
     patch(Exchange, "close", close)
 
 
-@bug("the last ACK comes after fsync and rename", found_by="worlds", within=20)
+@bug("the last ACK comes after fsync and rename", found_by="worlds", usually=20)
 def last_ack_before_the_rename(patch: Patch) -> None:
     """The last ACK leaves before the thread that commits has done so."""
 
@@ -74,7 +74,7 @@ def last_ack_before_the_rename(patch: Patch) -> None:
     patch(Service, "_commit", commit)
 
 
-@bug("a peer is an address and a port", found_by="worlds", within=20)
+@bug("a peer is an address and a port", found_by="worlds", usually=20)
 def peer_without_its_port(patch: Patch) -> None:
     """Transfers are found by the address of the peer alone."""
 
@@ -104,7 +104,7 @@ def peer_without_its_port(patch: Patch) -> None:
     patch(Exchange, "__init__", init)
 
 
-@bug("RFC 1350 4: the TID", found_by="worlds", within=20)
+@bug("RFC 1350 4: the TID", found_by="worlds", usually=20)
 def wrong_tid_accepted(patch: Patch) -> None:
     """A packet of a peer that has no transfer is given to somebody's."""
 
@@ -116,13 +116,13 @@ def wrong_tid_accepted(patch: Patch) -> None:
     patch(Exchange, "_answer_stray", stray)
 
 
-@bug("rule R7", found_by="worlds", within=20)
+@bug("rule R7", found_by="worlds", usually=20)
 def strays_not_answered(patch: Patch) -> None:
     """A packet with the wrong TID is answered by nothing."""
     patch(Exchange, "_answer_stray", lambda self, received: None)
 
 
-@bug("RFC 1350 7", found_by="worlds", within=20)
+@bug("RFC 1350 7", found_by="worlds", usually=20)
 def stray_error_answered(patch: Patch) -> None:
     """Whatever a stranger sends is answered by ERROR 5, an ERROR too."""
 
@@ -132,7 +132,7 @@ def stray_error_answered(patch: Patch) -> None:
     patch(Exchange, "_answer_stray", stray)
 
 
-@bug("rule R5", found_by="worlds", within=20)
+@bug("rule R5", found_by="worlds", usually=20)
 def repeated_request_begins_anew(patch: Patch) -> None:
     """A request that comes twice opens two transfers, of which both send."""
 
@@ -144,7 +144,7 @@ def repeated_request_begins_anew(patch: Patch) -> None:
     patch(transfers, "contend", lambda old, new: None)
 
 
-@bug("limits.transfers_max", found_by="worlds", within=30)
+@bug("limits.transfers_max", found_by="worlds", usually=30)
 def no_limit_of_transfers(patch: Patch) -> None:
     """However many transfers there are, one more begins."""
     real = Acceptor.__init__
@@ -156,7 +156,7 @@ def no_limit_of_transfers(patch: Patch) -> None:
     patch(Acceptor, "__init__", init)
 
 
-@bug("what is told adds up", found_by="worlds", within=10)
+@bug("what is told adds up", found_by="worlds", usually=10)
 def finish_told_twice(patch: Patch) -> None:
     """A transfer that is refused is reported, and reported again when its task ends."""
     real = Report.finish
@@ -168,7 +168,7 @@ def finish_told_twice(patch: Patch) -> None:
     patch(Report, "finish", finish)
 
 
-@bug("what is told adds up", found_by="worlds", within=10)
+@bug("what is told adds up", found_by="worlds", usually=10)
 def octets_told_wrongly(patch: Patch) -> None:
     """The octets of a transfer are counted in whole blocks."""
     real = Observers.emit
@@ -181,7 +181,7 @@ def octets_told_wrongly(patch: Patch) -> None:
     patch(Observers, "emit", emit)
 
 
-@bug("each transfer has its own content", found_by="worlds", within=20)
+@bug("each transfer has its own content", found_by="worlds", usually=20)
 def contents_mixed(patch: Patch) -> None:
     """All transfers of a socket send out of what was opened last."""
     last: list[Region] = []
@@ -202,7 +202,7 @@ def contents_mixed(patch: Patch) -> None:
     patch(Exchange, "_go_on", go_on)
 
 
-@bug("what is blocked goes later, in order", found_by="worlds", within=30)
+@bug("what is blocked goes later, in order", found_by="worlds", usually=30)
 def backlog_overtaken(patch: Patch) -> None:
     """While the socket is full, what comes later is sent first."""
 
@@ -221,7 +221,7 @@ def backlog_overtaken(patch: Patch) -> None:
     patch(Outbox, "_send", send)
 
 
-@bug("a transfer's timer is looked at", found_by="worlds", within=20)
+@bug("a transfer's timer is looked at", found_by="worlds", usually=20)
 def alarm_set_once(patch: Patch) -> None:
     """A transfer whose deadline has moved on is never looked at again."""
 
@@ -234,7 +234,7 @@ def alarm_set_once(patch: Patch) -> None:
     patch(Alarms, "due", due)
 
 
-@bug("rule R5: a doubled request is no new one", found_by="worlds", within=30)
+@bug("rule R5: a doubled request is no new one", found_by="worlds", usually=30)
 def same_socket_again(patch: Patch) -> None:
     """The same peer gets the socket of its last transfer again, so late packets meet the new one."""
     real = Exchanges._share

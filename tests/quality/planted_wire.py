@@ -9,7 +9,7 @@ from snowowl.wire.packets import Mode, Options, ReadRequest, Request
 from tests.quality.planting import Patch, bug, everywhere
 
 
-@bug("rule R2", found_by="any value", within=200, raises=(ValueError,))
+@bug("rule R2", found_by="any value", usually=200, raises=(ValueError,))
 def malformed_option_crashes(patch: Patch) -> None:
     """The value of an option is made a number without a look at it."""
 
@@ -21,13 +21,13 @@ def malformed_option_crashes(patch: Patch) -> None:
     everywhere(patch, options.parse_value, parse_value)
 
 
-@bug("SECURITY: work is bounded", found_by="many options", within=1)
+@bug("SECURITY: work is bounded", found_by="many options", usually=1)
 def unbounded_option_list(patch: Patch) -> None:
     """All the options that fit into a datagram are kept."""
     patch(codec, "OPTIONS_MAX", 1 << 20)
 
 
-@bug("RFC 1350 5", found_by="what is left of a request", within=300)
+@bug("RFC 1350 5", found_by="what is left of a request", usually=300)
 def unknown_mode_accepted(patch: Patch) -> None:
     """A mode that nobody knows is taken for octet."""
 
@@ -38,7 +38,7 @@ def unknown_mode_accepted(patch: Patch) -> None:
     patch(codec, "_MODES", Anything({mode.value: mode for mode in Mode}))
 
 
-@bug("decoding is total", found_by="what is left of a request", within=300, raises=(IndexError,))
+@bug("decoding is total", found_by="what is left of a request", usually=300, raises=(IndexError,))
 def request_without_a_mode_crashes(patch: Patch) -> None:
     """A request is taken to have a file name and a mode."""
 
@@ -54,7 +54,7 @@ def request_without_a_mode_crashes(patch: Patch) -> None:
     everywhere(patch, codec.decode_request, decode_request)
 
 
-@bug("RFC 2347: an option counts once", found_by="what is left of a request", within=300)
+@bug("RFC 2347: an option counts once", found_by="what is left of a request", usually=300)
 def last_of_doubled_options(patch: Patch) -> None:
     """Of an option that comes twice both are kept, and each is answered."""
 
@@ -65,7 +65,7 @@ def last_of_doubled_options(patch: Patch) -> None:
     patch(codec, "_read_options", read_options)
 
 
-@bug("RFC 1350 1", found_by="text in pieces", within=100)
+@bug("RFC 1350 1", found_by="text in pieces", usually=100)
 def carriage_return_at_the_boundary(patch: Patch) -> None:
     """A CR at the end of a block is taken by itself, its LF or NUL in the next block as well."""
 
@@ -75,7 +75,7 @@ def carriage_return_at_the_boundary(patch: Patch) -> None:
     patch(Decoder, "decode", decode)
 
 
-@bug("RFC 1350 1", found_by="a finished decoder", within=1)
+@bug("RFC 1350 1", found_by="a finished decoder", usually=1)
 def last_carriage_return_lost(patch: Patch) -> None:
     """A CR that is the last octet of the file is held back for ever."""
     patch(Decoder, "finish", lambda self: b"")
