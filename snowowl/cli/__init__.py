@@ -13,6 +13,9 @@ import click
 
 from snowowl import __version__
 
+EXIT_INTERRUPTED = 130
+"""What a shell reports for SIGINT."""
+
 _COMMANDS = {
     "bench": "Load a TFTP server and check every octet.",
     "config": "Check, write and show configuration files.",
@@ -46,6 +49,14 @@ class _LazyGroup(click.Group):
         if args[0] not in _COMMANDS and (near := get_close_matches(args[0], _COMMANDS, n=1)):
             ctx.fail(f"No such command '{args[0]}'. Did you mean '{near[0]}'?")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; a Ctrl-C that comes while it is still being imported ends as later ones do."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("snowowl: interrupted", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx

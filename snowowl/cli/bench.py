@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from snowowl.cli import EXIT_INTERRUPTED
 from snowowl.cli.bench_options import (
     STORM_CLIENTS,
     STORM_SECONDS,
@@ -23,7 +24,6 @@ from snowowl.cli.bench_options import (
 from snowowl.cli.bench_table import failure_lines, table
 from snowowl.cli.transfer import (
     EXIT_CODES_HELP,
-    EXIT_INTERRUPTED,
     client_options,
     exit_code,
     transfer_options,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from snowowl.cli import EXIT_INTERRUPTED
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 EXIT_FOUND = 1
 EXIT_CANNOT_RUN = 3
-EXIT_INTERRUPTED = 130
 
 SHOW_SECONDS = 0.1
 _SCHEME = "tftp://"

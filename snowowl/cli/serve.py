@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from snowowl.cli import EXIT_INTERRUPTED
+
 if TYPE_CHECKING:
     import trio
 
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 EX_CONFIG = 78  # sysexits.h; units say RestartPreventExitStatus=2 78
 DESCRIPTORS_WANTED = 65536  # for limits.transfers_max uploads, and sockets of their own
-EXIT_INTERRUPTED = 130  # what a shell reports for SIGINT
 
 
 @click.command()

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
+from snowowl.cli import EXIT_INTERRUPTED
+
 if TYPE_CHECKING:
     from snowowl.client import ClientError, ClientOptions, Progress
     from snowowl.wire.packets import Options
 
 _Command = TypeVar("_Command", bound=Callable[..., None])  # type: ignore[explicit-any]
 _Result = TypeVar("_Result")
-
-EXIT_INTERRUPTED = 130
-"""What a shell reports for SIGINT."""
 
 _BY_REASON = {
     "RESOLVE": 6,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from snowowl.cli import main
 from snowowl.cli.transfer import exit_code
@@ -217,17 +218,34 @@ def test_help_imports_nothing_slow() -> None:
 
 
 def test_ctrl_c_leaves_nothing_and_tells_the_server(here: Path) -> None:
-    with answering(BLOCK_1) as port:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(SECONDS)
+        url = f"tftp://127.0.0.1:{server.getsockname()[1]}/x"
         process = subprocess.Popen(
-            command("get", "-o", str(here / "x"), f"tftp://127.0.0.1:{port}/x"),
+            command("get", "-o", str(here / "x"), url),
             stderr=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
         )
-        time.sleep(0.8)
+        _, client = server.recvfrom(600)
+        server.sendto(BLOCK_1, client)
+        assert server.recvfrom(600)[0] == b"\0\4\0\1"
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=SECONDS)
-    assert (process.returncode, err) == (130, b"snowowl: interrupted\n")
+        assert (process.returncode, err) == (130, b"snowowl: interrupted\n")
+        while (told := server.recvfrom(600)[0]) == b"\0\4\0\1":
+            pass
+        assert told[:4] == b"\0\5\0\0"
     assert list(here.iterdir()) == []
+
+
+def test_ctrl_c_before_anything_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("snowowl.cli.import_module", interrupted)
+    result = CliRunner().invoke(main, ["get", "tftp://127.0.0.1/x"])
+    assert (result.exit_code, result.stderr) == (130, "snowowl: interrupted\n")
 
 
 def test_the_bar_on_a_terminal(here: Path) -> None:
