@@ -51,3 +51,9 @@ def test_a_repr_is_python_that_can_be_pasted_into_a_test() -> None:
         OptionAck(((b"blksize", b"8"),)),
     ):
         assert eval(repr(packet)) == packet
+
+
+def test_what_a_packet_shows_is_python() -> None:
+    """So that a failing example can be pasted as a test."""
+    request = ReadRequest(b"f\xff", Mode.NETASCII, ((b"blksize", b"8"),))
+    assert eval(repr(request), {"ReadRequest": ReadRequest, "Mode": Mode}) == request
