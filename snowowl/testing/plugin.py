@@ -12,6 +12,8 @@ fixtures and the report.
 | `snowowl_playbook` | makes `snowowl.testing.playbook.Playbook`s, and fails if one does not end in `done` |
 
 When a test fails, its report has a section with the log of each server that ran meanwhile.
+
+PYTEST_DONT_REWRITE: nothing is asserted here, and pytest would warn where this is imported first.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -68,8 +69,10 @@ def test_what_is_planted_is_found_shrunk_saved_and_replayed(report: Path, tmp_pa
     assert text.startswith(
         "# target: decode\n# IndexError in test_run.py, broken: raise IndexError"
     )
-    assert r"# play.decode(b'\x00\x05\x00\n')" in text  # shrunk: code 10 and no text
-    assert text.endswith("\n" + r"decode(b'\x00\x05\x00\n')" + "\n")
+    last = text.splitlines()[-1]
+    assert f"# play.{last}\n" in text
+    octets = ast.literal_eval(last.removeprefix("decode(").removesuffix(")"))
+    assert len(octets) <= 5, octets  # shrunk: an opcode, a code, and hardly a text
     result = run("--engine", "replay", path)
     assert result.exit_code == 1
     assert "IndexError: planted" in result.output
