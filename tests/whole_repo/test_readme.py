@@ -6,12 +6,16 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sized
 from pathlib import Path
 
 import attrs
 import pytest
 
 from snowowl.config import VARIABLES, Config
+from snowowl.testing.conformance import all_cases
+from snowowl.testing.faults import FAULTS
+from tests.quality.planted import PLANTED
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -78,3 +82,15 @@ def test_there_are_two_commands_and_they_serve_and_test() -> None:
     assert commands[0].endswith("snowowl serve --listen 127.0.0.1:6969 examples/boot")
     assert "curl tftp://127.0.0.1:6969/hello.txt" in commands[0]
     assert commands[1].endswith("-m pytest -n auto")
+
+
+@pytest.mark.parametrize(
+    ("promise", "things"),
+    [
+        ("shows the {} cases", all_cases()),
+        ("plays {} named faults", FAULTS),
+        ("{} planted bugs must be found", PLANTED),
+    ],
+)
+def test_what_is_counted_is_counted_right(promise: str, things: Sized) -> None:
+    assert promise.format(len(things)) in README
