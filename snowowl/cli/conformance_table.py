@@ -21,8 +21,8 @@ _STYLES = {"OK": "green", "NON-STRICT": "yellow", "INFORMATIONAL": "cyan", "FAIL
 EVIDENCE_LINES = 12
 """Of a finding, if not all are asked for."""
 
-COLUMNS_MIN = 50
-"""Columns beside those of the ids that a table needs: of verdict and sentence."""
+COLUMNS_MIN = 80
+"""Columns beside those of the ids that a table needs: of verdict, and of datagrams as a whole."""
 
 WIDTH_MIN = 40
 WIDTH_MAX = 140
@@ -74,7 +74,8 @@ def summary(report: Report) -> Iterator[str]:
     counted = [f"{report.count(verdict)} {verdict.value}" for verdict in Verdict]
     not_run = f" ({report.not_run} not run)" if report.not_run else ""
     total = len(report.ordered)
-    yield f"{total} cases in {report.seconds:.0f} s: {', '.join(counted)}{not_run}"
+    cases = "1 case" if total == 1 else f"{total} cases"
+    yield f"{cases} in {report.seconds:.0f} s: {', '.join(counted)}{not_run}"
     if report.died_in:
         yield f"The server no longer answers, since {' or '.join(report.died_in)}."
     if report.stopped:
