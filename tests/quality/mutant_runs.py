@@ -150,7 +150,9 @@ def _tested(mutant: Mutant, *, ring: bool) -> Verdict:
     if ring:
         stages.append((others_of(mutant.module), Verdict.BY_RING))
     for tests, found in stages:
-        status = pytest.main([*OPTIONS, "-x", *map(str, tests)]) if tests else pytest.ExitCode.OK
+        # Plain: to rewrite assertions, pytest would load the module itself, as it is on the disk.
+        options = [*OPTIONS, "-x", "--assert=plain"]
+        status = pytest.main([*options, *map(str, tests)]) if tests else pytest.ExitCode.OK
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             return found
     return Verdict.SURVIVED
