@@ -70,10 +70,18 @@ def snowowl_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
     Set files by ``snowowl_server.files["uImage"] = b"..."``, or by the marker `snowowl_server`.
     """
+    from snowowl.config import ConfigError
+    from snowowl.server.errors import ListenError, RootError
     from snowowl.testing.testserver import serving
 
     marker = request.node.get_closest_marker("snowowl_server")
-    with serving(*marker.args, **marker.kwargs) if marker else serving() as server:
+    with ExitStack() as stack:
+        try:
+            made = serving(*marker.args, **marker.kwargs) if marker else serving()
+            server = stack.enter_context(made)
+        except (ConfigError, ListenError, RootError, TypeError, ValueError, OSError) as error:
+            # Mistakes of the test's: what to do is in the words, not in our stack.
+            pytest.fail(f"snowowl_server: {type(error).__name__}: {error}", pytrace=False)
         yield server
 
 

@@ -190,10 +190,15 @@ def test_a_server_that_cannot_start_says_what_to_do(run: Run) -> None:
         """
     @pytest.mark.snowowl_server(listen="203.0.113.1:0")
     def test_start(snowowl_server): ...
+
+    @pytest.mark.snowowl_server(listn="127.0.0.1:0")
+    def test_misspelt(snowowl_server): ...
     """
     )
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*ListenError: *no interface of this machine has this address*"])
+    result.stdout.fnmatch_lines(["*TypeError: *unexpected keyword argument 'listn'*"])
+    result.stdout.no_fnmatch_line("*testserver/server.py*")  # no stack of ours
 
 
 def test_playbooks_must_have_an_end(run: Run) -> None:
