@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from snowowl.cli.numbers import FloatRange
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -70,7 +72,7 @@ comes last, one case at a time, so that it is known which one did. Take a file o
 @click.option(
     "-t",
     "--timeout",
-    type=click.FloatRange(0.1, 255),
+    type=FloatRange(0.1, 255),
     metavar="SECONDS",
     default=7.0,
     show_default=True,
@@ -78,7 +80,7 @@ comes last, one case at a time, so that it is known which one did. Take a file o
 )
 @click.option(
     "--limit",
-    type=click.FloatRange(1),
+    type=FloatRange(1),
     metavar="SECONDS",
     default=1800.0,
     show_default=True,

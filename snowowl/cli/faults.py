@@ -24,6 +24,7 @@ from snowowl.cli.faults_table import (
     totals,
     transfer_line,
 )
+from snowowl.cli.numbers import FloatRange
 
 if TYPE_CHECKING:
     import trio
@@ -101,7 +102,7 @@ Exit status: 0 no client misbehaved, 1 one did, 2 usage or no such folder, 3 can
 @click.option("--writable", is_flag=True, help="Take uploads; they replace files.")
 @click.option(
     "--silence",
-    type=click.FloatRange(0.1, 3600),
+    type=FloatRange(0.1, 3600),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
