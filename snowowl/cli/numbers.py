@@ -11,10 +11,10 @@ class FloatRange(click.FloatRange):
     """A range that a number must lie in: NaN, which compares to nothing, lies in none."""
 
     def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Return the number, or fail with what is wrong with it."""
-        number = float(super().convert(value, param, ctx))
+        number: float = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail("nan is no number.", param, ctx)
         return number
