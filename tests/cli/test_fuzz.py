@@ -177,7 +177,8 @@ def test_what_cannot_run(root: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "number",
+    [signal.SIGINT, signal.SIGHUP, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
 )
 def test_an_interrupt_leaves_nothing(root: Path, number: signal.Signals) -> None:
     url, *rest = frail(root, "child")
