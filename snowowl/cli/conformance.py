@@ -349,9 +349,13 @@ def _check_files(*files: str | None) -> None:
     for file in files:
         if file is None or file == "-":
             continue
+        path = Path(file)
+        is_new = not path.exists()
         try:
-            with Path(file).open("ab"):
+            with path.open("ab"):
                 pass
+            if is_new:  # no empty file stays where a run cannot begin
+                path.unlink()
         except OSError as error:
             _fail(f"cannot write {click.format_filename(file)}: {error.strerror}")
 

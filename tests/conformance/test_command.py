@@ -243,6 +243,14 @@ def test_a_file_that_cannot_be_written_is_told_before_the_run(
     assert out == ""
 
 
+def test_no_file_is_left_by_a_run_that_could_not_begin(tmp_path: Path, server: Server) -> None:
+    junit, old = tmp_path / "junit.xml", tmp_path / "old.json"
+    old.write_text("old")
+    assert call(url(server), "--read", "nope", "--junit", str(junit), f"--json={old}") == 3
+    assert not junit.exists()
+    assert old.read_text() == "old"
+
+
 @pytest.mark.parametrize("columns", ["", "20", "abc", "-5", "9" * 30])
 def test_nonsense_in_columns_does_not_matter(
     columns: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
