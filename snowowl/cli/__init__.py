@@ -6,6 +6,8 @@ sysexits.h for `serve` and `config`.
 
 from __future__ import annotations
 
+import io
+import sys
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -25,6 +27,17 @@ _COMMANDS = {
 }
 
 
+EXIT_INTERRUPTED = 130
+_INTERRUPTED = {"fuzz": 2}
+"""Commands that say otherwise."""
+
+
+def _bear_any_text() -> None:
+    """Let stdout escape what its encoding does not have, instead of ending the program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 class _LazyGroup(click.Group):
     """Knows its commands by name only, so that help does not wait for imports."""
 
@@ -38,6 +51,15 @@ class _LazyGroup(click.Group):
             return None
         command: click.Command = getattr(import_module(f"snowowl.cli.{cmd_name}"), cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; who interrupts it before it can say so itself has found nothing."""
+        _bear_any_text()
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, EOFError, click.Abort):
+            click.echo("snowowl: interrupted", err=True)
+            ctx.exit(_INTERRUPTED.get(ctx.invoked_subcommand or "", EXIT_INTERRUPTED))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
