@@ -6,6 +6,7 @@ sysexits.h for `serve` and `config`.
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from difflib import get_close_matches
@@ -30,6 +31,10 @@ _COMMANDS = {
 EXIT_INTERRUPTED = 130
 _INTERRUPTED = {"fuzz": 2}
 """Commands that say otherwise."""
+
+
+EXIT_CANNOT_WRITE = 3
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _bear_any_text() -> None:
@@ -60,6 +65,11 @@ class _LazyGroup(click.Group):
         except (KeyboardInterrupt, EOFError, click.Abort):
             click.echo("snowowl: interrupted", err=True)
             ctx.exit(_INTERRUPTED.get(ctx.invoked_subcommand or "", EXIT_INTERRUPTED))
+        except OSError as error:
+            if error.errno not in _FULL or error.filename is not None:
+                raise
+            click.echo(f"snowowl: cannot write to stdout: {error.strerror}", err=True)
+            ctx.exit(EXIT_CANNOT_WRITE)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -152,7 +152,7 @@ def _search() -> tuple[Callable[[_Command], _Command], ...]:  # type: ignore[exp
         ),
         click.option(
             "--rate",
-            type=FloatRange(0, min_open=True),
+            type=FloatRange(1),
             metavar="N",
             help="Send at most so many datagrams a second.  [default: no limit]",
         ),

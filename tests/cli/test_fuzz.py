@@ -135,6 +135,7 @@ def test_a_replay_needs_no_hypothesis(root: Path, tmp_path: Path) -> None:
         (["tftp://127.0.0.1", "--command", "x {port}", "--pid", "1"], "leave --pid out"),
         (["tftp://127.0.0.1", "--only", "crash", "--skip", "crash"], "nothing to look for"),
         (["tftp://127.0.0.1", "--only", "doom"], "'doom' is not one of"),
+        (["tftp://127.0.0.1", "--rate", "1e-300"], "not in the range x>=1"),  # slept for ever
         (["tftp://127.0.0.1", "--read", ""], "1 to 400 octets"),
         (["tftp://127.0.0.1", "--secret", "/nonexistent"], "cannot read /nonexistent"),
         (["tftp://127.0.0.1", "--replay", "/nonexistent"], "cannot read /nonexistent"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from snowowl.cli import conformance, fuzz, main
-from tests.cli.program import ENVIRONMENT, run
+from tests.cli.program import ENVIRONMENT, SECONDS, command, run
 
 URL = "tftp://127.0.0.1:9"
 
@@ -26,6 +29,22 @@ def test_who_is_interrupted_early_has_found_nothing(
         result = CliRunner().invoke(main, words)
         assert result.exit_code == status
         assert result.stderr == "snowowl: interrupted\n"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["conformance", "faults"])
+def test_a_stdout_that_is_full(name: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            command(name, "--list"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert result.returncode == 3
+    assert result.stderr == b"snowowl: cannot write to stdout: No space left on device\n"
 
 
 @pytest.mark.real
