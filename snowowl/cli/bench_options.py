@@ -8,6 +8,8 @@ from typing import ClassVar, TypeVar
 
 import click
 
+from snowowl.cli.numbers import FloatRange
+
 _Command = TypeVar("_Command", bound=Callable[..., None])  # type: ignore[explicit-any]
 
 STORM_CLIENTS = 64
@@ -81,7 +83,7 @@ def _load() -> tuple[Callable[[_Command], _Command], ...]:  # type: ignore[expli
         click.option(
             "-d",
             "--duration",
-            type=click.FloatRange(0, min_open=True),
+            type=FloatRange(0, min_open=True),
             metavar="S",
             help="Ask again for so many seconds, then break off.",
         ),
@@ -92,7 +94,7 @@ def _load() -> tuple[Callable[[_Command], _Command], ...]:  # type: ignore[expli
         ),
         click.option(
             "--loss",
-            type=click.FloatRange(0, 100, max_open=True),
+            type=FloatRange(0, 100, max_open=True),
             metavar="PERCENT",
             default=0.0,
             help="Lose that share of DATA and ACK, each way.",

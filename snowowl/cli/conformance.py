@@ -8,15 +8,15 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from snowowl.cli import EXIT_INTERRUPTED
+from snowowl.cli.numbers import FloatRange
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from snowowl.client.url import Target as Place
     from snowowl.datagram.system import SystemNetwork
     from snowowl.testing.conformance import Case, Report, Result, Settings, Target
@@ -25,6 +25,8 @@ EXIT_FOUND = 1
 EXIT_CANNOT_RUN = 3
 
 SHOW_SECONDS = 0.1
+NAME_MAX = 400
+"""Octets of a file's name: with options, a request of 512 octets holds no more (RFC 2347)."""
 _SCHEME = "tftp://"
 _INTERRUPTED = "interrupted"
 
@@ -71,7 +73,7 @@ comes last, one case at a time, so that it is known which one did. Take a file o
 @click.option(
     "-t",
     "--timeout",
-    type=click.FloatRange(0.1, 255),
+    type=FloatRange(0.1, 255),
     metavar="SECONDS",
     default=7.0,
     show_default=True,
@@ -79,7 +81,7 @@ comes last, one case at a time, so that it is known which one did. Take a file o
 )
 @click.option(
     "--limit",
-    type=click.FloatRange(1),
+    type=FloatRange(1),
     metavar="SECONDS",
     default=1800.0,
     show_default=True,
@@ -138,12 +140,16 @@ def conformance(
     place = _place(url)
     if not read:
         raise click.UsageError("name a file on the server that may be read: --read NAME")
+    for name in (read, write or "-"):
+        if len(os.fsencode(name)) > NAME_MAX:
+            raise click.UsageError(f"a name has {NAME_MAX} octets at most")
+    _check_files(json_file, junit)
     settings = Settings(patience=timeout, jobs=jobs, total_seconds=limit)
     report = _run(place, (read, write), cases, settings, quiet=quiet)
     shown = f"{_SCHEME}{place.server}"
-    _write(shown, report, json_file, junit, strict=strict)
     if json_file != "-":
         _show(shown, report, verbose=verbose, quiet=quiet, strict=strict)
+    _write(shown, report, json_file, junit, strict=strict)
     sys.exit(_exit_code(report, strict=strict))
 
 
@@ -170,10 +176,10 @@ def _place(url: str | None) -> Place:
 
 
 def _list(cases: list[Case], json_file: str | None) -> None:
-    from snowowl.cli.conformance_table import show_cases
+    from snowowl.cli.conformance_table import console_of_stdout, show_cases
 
     if json_file is None:
-        show_cases(_console(), cases)
+        show_cases(console_of_stdout(), cases)
         return
     listed = [
         {
@@ -338,6 +344,22 @@ def _write(
         _put(junit_file, junit(report, url, strict=strict))
 
 
+def _check_files(*files: str | None) -> None:
+    """End the program if a file cannot be written: a run of half an hour would be lost."""
+    for file in files:
+        if file is None or file == "-":
+            continue
+        path = Path(file)
+        is_new = not path.exists()
+        try:
+            with path.open("ab"):
+                pass
+            if is_new:  # no empty file stays where a run cannot begin
+                path.unlink()
+        except OSError as error:
+            _fail(f"cannot write {click.format_filename(file)}: {error.strerror}")
+
+
 def _put(file: str, text: str) -> None:
     if file == "-":
         click.echo(text, nl=False)
@@ -350,29 +372,15 @@ def _put(file: str, text: str) -> None:
 
 
 def _show(url: str, report: Report, *, verbose: bool, quiet: bool, strict: bool) -> None:
-    from snowowl.cli.conformance_table import show_report, summary
+    from snowowl.cli.conformance_table import console_of_stdout, show_report, summary
 
     if not quiet:
-        show_report(_console(), url, report, verbose=verbose)
+        show_report(console_of_stdout(), url, report, verbose=verbose)
         return
     for result in report.findings(strict=strict):
         click.echo(f"{result.verdict.value} {result.case.id}: {result.said}")
     for line in summary(report):
         click.echo(line, err=True)
-
-
-def _console() -> Console:
-    """Return a console for stdout; off a terminal its width is not that of one."""
-    from rich.console import Console
-
-    from snowowl.cli.conformance_table import WIDTH_MAX, WIDTH_MIN
-
-    console = Console(highlight=False)
-    width = (
-        console.width if console.is_terminal else int(os.environ.get("COLUMNS", "") or WIDTH_MAX)
-    )
-    console.width = max(WIDTH_MIN, min(width, WIDTH_MAX))
-    return console
 
 
 def _fail(text: str) -> NoReturn:

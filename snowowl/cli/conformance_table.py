@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -27,6 +28,22 @@ COLUMNS_MIN = 80
 WIDTH_MIN = 40
 WIDTH_MAX = 140
 """Columns: wider lines are hard to follow from the verdict to the sentence."""
+
+
+def console_of_stdout() -> Console:
+    """Return a console for stdout; off a terminal its width is not that of one."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    width = console.width if console.is_terminal else _columns()
+    console.width = max(WIDTH_MIN, min(width, WIDTH_MAX))
+    return console
+
+
+def _columns() -> int:
+    """Return what COLUMNS says, the most if that is nothing."""
+    text = os.environ.get("COLUMNS", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else WIDTH_MAX
 
 
 def show_report(console: Console, url: str, report: Report, *, verbose: bool) -> None:

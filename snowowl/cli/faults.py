@@ -13,17 +13,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
 import click
 
-from snowowl.cli.faults_table import (
-    fault_dict,
-    fault_list,
-    summary,
-    tally,
-    totals,
-    transfer_line,
-)
+from snowowl.cli.faults_table import Tally, fault_dict, fault_list, transfer_line
+from snowowl.cli.numbers import FloatRange
 
 if TYPE_CHECKING:
     import trio
@@ -101,7 +94,7 @@ Exit status: 0 no client misbehaved, 1 one did, 2 usage or no such folder, 3 can
 @click.option("--writable", is_flag=True, help="Take uploads; they replace files.")
 @click.option(
     "--silence",
-    type=click.FloatRange(0.1, 3600),
+    type=FloatRange(0.1, 3600),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
@@ -181,7 +174,7 @@ class _Program:
         self._colors = _wants_colors()
         self._over: trio.Event | None = None
         self._server: FaultServer | None = None
-        self._judged: list[Judged] = []
+        self._tally = Tally()
         self._status = 0
 
     def run(self, root: str, where: list[ListenAddress], silence: float, *, writable: bool) -> int:
@@ -209,8 +202,7 @@ class _Program:
                 self._status = EXIT_CANNOT_LISTEN
         if self._status:
             return self._status
-        misbehaved = tally(self._judged).get("MISBEHAVED", 0)
-        return EXIT_MISBEHAVED if misbehaved else 0
+        return EXIT_MISBEHAVED if "MISBEHAVED" in self._tally.verdicts else 0
 
     async def _run(self, setting: Setting, where: list[ListenAddress]) -> None:
         import trio
@@ -254,7 +246,7 @@ class _Program:
     def _tell(self, judged: Judged) -> None:
         assert self._over is not None
         assert self._server is not None
-        self._judged.append(attrs.evolve(judged, trace=()))  # thousands would fill the memory
+        self._tally.add(judged)
         if self._as_json:
             self._write({"event": "transfer", **judged.as_dict()})
         else:
@@ -268,13 +260,13 @@ class _Program:
             self._write(
                 {
                     "event": "summary",
-                    "verdicts": tally(self._judged),
-                    "transfers": len(self._judged),
-                    "text": totals(self._judged) if self._judged else "no transfer was judged",
+                    "verdicts": self._tally.verdicts,
+                    "transfers": self._tally.count,
+                    "text": self._tally.totals(),
                 }
             )
         else:
-            self._line("\n" + summary(self._judged, colors=self._colors))
+            self._line("\n" + self._tally.summary(colors=self._colors))
 
     def _line(self, line: str) -> None:
         assert self._writer is not None

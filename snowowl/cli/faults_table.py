@@ -6,13 +6,14 @@ Plain text, the same on a terminal and in a file but for the colours of verdicts
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import click
 
 if TYPE_CHECKING:
-    from snowowl.testing.faults import Judged
+    from snowowl.testing.faults import Judged, Verdict
     from snowowl.testing.faults.model import Fault
 
 _COLORS: Final = {
@@ -24,6 +25,11 @@ _COLORS: Final = {
 _VERDICT_WIDTH: Final = 13
 _FAULT_WIDTH: Final = 28
 _WIDTH_MIN: Final = 60
+
+REASONS_MAX: Final = 5
+"""Of a row of the table: more are not read."""
+GROUPS_MAX: Final = 500
+"""Rows of the table: there are fewer faults, but clients choose parameters, too."""
 
 
 def verdict_text(verdict: str, *, colors: bool) -> str:
@@ -45,35 +51,58 @@ def transfer_line(judged: Judged, *, colors: bool = False) -> str:
     )
 
 
-def summary(transfers: Sequence[Judged], *, colors: bool = False) -> str:
-    """Return the table at the end: each fault with its verdicts, and how many of each there were."""
-    if not transfers:
-        return "no transfer was judged"
-    lines = [f"{'verdict':{_VERDICT_WIDTH}}{'fault':{_FAULT_WIDTH}} {'times':>5}  why"]
-    counts: dict[tuple[str, str], list[Judged]] = {}
-    for one in transfers:
-        counts.setdefault((one.fault or "no fault", one.verdict.value), []).append(one)
-    for (fault, verdict), several in counts.items():
-        reasons = dict.fromkeys(one.why for one in several)
-        lines.append(
-            f"{verdict_text(verdict, colors=colors)}{fault:{_FAULT_WIDTH}} {len(several):>5}  "
-            f"{'; '.join(reasons)}"
-        )
-    return "\n".join([*lines, "", totals(transfers)])
+@attrs.define
+class _Group:
+    """Transfers with the same fault and verdict."""
+
+    count: int = 0
+    reasons: list[str] = attrs.field(factory=list)
+    """The first ones, each once."""
+    more: bool = False
+
+    def add(self, why: str) -> None:
+        self.count += 1
+        if why not in self.reasons:
+            self.more = len(self.reasons) == REASONS_MAX
+            self.reasons += [] if self.more else [why]
 
 
-def totals(transfers: Sequence[Judged]) -> str:
-    """Return how many transfers got which verdict."""
-    named = ", ".join(f"{count} {verdict}" for verdict, count in tally(transfers).items())
-    return f"{len(transfers)} transfer{'' if len(transfers) == 1 else 's'}: {named}"
+@attrs.define
+class Tally:
+    """How often each verdict was given, and why: as small after a million transfers."""
 
+    count: int = 0
+    verdicts: dict[str, int] = attrs.field(factory=dict)
+    _groups: dict[tuple[str, Verdict], _Group] = attrs.field(factory=dict)
 
-def tally(transfers: Iterable[Judged]) -> dict[str, int]:
-    """Return how often each verdict was given."""
-    counts: dict[str, int] = {}
-    for one in transfers:
-        counts[one.verdict.value] = counts.get(one.verdict.value, 0) + 1
-    return counts
+    def add(self, one: Judged) -> None:
+        """Count a transfer."""
+        self.count += 1
+        self.verdicts[one.verdict.value] = self.verdicts.get(one.verdict.value, 0) + 1
+        key = (one.fault or "no fault", one.verdict)
+        if key not in self._groups and len(self._groups) >= GROUPS_MAX:
+            key = ("other faults", one.verdict)
+        self._groups.setdefault(key, _Group()).add(one.why)
+
+    def totals(self) -> str:
+        """Return how many transfers got which verdict."""
+        if not self.count:
+            return "no transfer was judged"
+        named = ", ".join(f"{count} {verdict}" for verdict, count in self.verdicts.items())
+        return f"{self.count} transfer{'' if self.count == 1 else 's'}: {named}"
+
+    def summary(self, *, colors: bool = False) -> str:
+        """Return the table at the end: each fault with its verdicts, and how many of each there were."""
+        if not self.count:
+            return self.totals()
+        lines = [f"{'verdict':{_VERDICT_WIDTH}}{'fault':{_FAULT_WIDTH}} {'times':>5}  why"]
+        for (fault, verdict), group in self._groups.items():
+            reasons = [*group.reasons, *(["..."] if group.more else [])]
+            lines.append(
+                f"{verdict_text(verdict.value, colors=colors)}{fault:{_FAULT_WIDTH}}"
+                f" {group.count:>5}  {'; '.join(reasons)}"
+            )
+        return "\n".join([*lines, "", self.totals()])
 
 
 def fault_list(faults: Iterable[type[Fault]], width: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import random
-import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -18,6 +17,7 @@ import click
 from snowowl.cli.fuzz_display import say_script, telling
 from snowowl.cli.fuzz_options import SECONDS, FuzzCommand, chosen_oracles, fuzz_options
 from snowowl.cli.fuzz_output import Output
+from snowowl.cli.signals import ending_signals
 
 if TYPE_CHECKING:
     from snowowl.client.url import Target as Url
@@ -376,7 +376,7 @@ def _run(main: Callable[[], Awaitable[None]]) -> bool:
                 interrupted = True
                 nursery.cancel_scope.cancel()
 
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(*ending_signals()) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch, signals)
                 try:

@@ -9,6 +9,7 @@ from typing import ClassVar, TypeVar
 import click
 
 from snowowl.cli.bench_options import GroupedCommand
+from snowowl.cli.numbers import FloatRange
 
 _Command = TypeVar("_Command", bound=Callable[..., None])  # type: ignore[explicit-any]
 
@@ -98,14 +99,14 @@ def _server() -> tuple[Callable[[_Command], _Command], ...]:  # type: ignore[exp
         ),
         click.option(
             "--timeout",
-            type=click.FloatRange(0.1, 600),
+            type=FloatRange(0.1, 600),
             metavar="S",
             default=2.0,
             help="A good request must be answered within it.  [default: 2]",
         ),
         click.option(
             "--wait",
-            type=click.FloatRange(0, 3600),
+            type=FloatRange(0, 3600),
             metavar="S",
             default=10.0,
             help="For the server to start, or to come back after a crash.  [default: 10]",
@@ -119,7 +120,7 @@ def _search() -> tuple[Callable[[_Command], _Command], ...]:  # type: ignore[exp
     return (
         click.option(
             "--seconds",
-            type=click.FloatRange(0, min_open=True),
+            type=FloatRange(0, min_open=True),
             metavar="S",
             help=f"How long to search.  [default: {SECONDS:.0f}, or no limit with --examples]",
         ),
@@ -144,14 +145,14 @@ def _search() -> tuple[Callable[[_Command], _Command], ...]:  # type: ignore[exp
         ),
         click.option(
             "--shrink",
-            type=click.FloatRange(0),
+            type=FloatRange(0),
             metavar="S",
             default=15.0,
             help="How long to make each finding smaller, twice.  [default: 15]",
         ),
         click.option(
             "--rate",
-            type=click.FloatRange(0, min_open=True),
+            type=FloatRange(1),
             metavar="N",
             help="Send at most so many datagrams a second.  [default: no limit]",
         ),

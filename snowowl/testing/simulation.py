@@ -104,8 +104,10 @@ class Simulation:
         self, program: Callable[[Simulation], Awaitable[Result]], seconds_max: float
     ) -> Result:
         trio.socket.set_custom_hostname_resolver(SimResolver(self.names))
-        with trio.move_on_after(seconds_max):
-            return await program(self)
+        with trio.move_on_after(seconds_max) as scope:
+            result = await program(self)
+            if not scope.cancel_called:  # if it was, the program has not listened to it
+                return result
         raise HangError(f"the program has not ended after {seconds_max:g} virtual seconds")
 
 
@@ -124,8 +126,13 @@ def simulate(
     Wireshark.  Raises what the program raises, with a note of the seed; HangError after
     `seconds_max` of virtual time; LeftoverError if sockets or files are still open at the end.
 
-    Not for use inside a running Trio loop: a test that calls it is a plain function.
+    Not for use inside a running Trio loop, where it raises RuntimeError: a test that calls it is a
+    plain function.
     """
+    if trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            "simulate() runs a loop of its own: call it from a plain function, not inside Trio"
+        )
     network = SimNetwork(seed, link) if network is None else network
     simulation = Simulation(seed, network, Disk(seed))
     before = _descriptors()

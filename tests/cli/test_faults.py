@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from snowowl.cli import main
-from snowowl.cli.faults_table import summary, transfer_line
+from snowowl.cli.faults_table import GROUPS_MAX, REASONS_MAX, Tally, transfer_line
 from snowowl.observe.events import Direction
 from snowowl.testing.faults import FAULTS, Judged, Verdict
 from tests.cli.program import ENVIRONMENT, SECONDS, command
@@ -189,10 +189,28 @@ def test_the_lines() -> None:
     )
     assert "\x1b[32m" in transfer_line(one, colors=True)
     two = judged("", Verdict.MISBEHAVED, "it did")
-    assert summary([one, one, two]) == (
+    tally = Tally()
+    for each in (one, one, two):
+        tally.add(each)
+    assert tally.summary() == (
         "verdict      fault                        times  why\n"
         "RECOVERED    lost-data                        2  completed\n"
         "MISBEHAVED   no fault                         1  it did\n"
         "\n"
         "3 transfers: 2 RECOVERED, 1 MISBEHAVED"
     )
+
+
+def test_the_table_stays_small_whatever_clients_do() -> None:
+    tally = Tally()
+    for number in range(GROUPS_MAX + 50):
+        tally.add(judged(f"lost-data:block={number}", Verdict.ENDED, "it did"))
+        tally.add(judged("lost-data", Verdict.MISBEHAVED, f"sent ACK {number}"))
+    lines = tally.summary().splitlines()
+    assert len(lines) == 1 + GROUPS_MAX + 1 + 2  # the head, the groups, the rest, the totals
+    (misbehaved,) = (line for line in lines if line.startswith("MISBEHAVED"))
+    assert misbehaved.count("sent ACK") == REASONS_MAX
+    assert misbehaved.endswith("; ...")
+    assert "other faults" in lines[-3]
+    total = GROUPS_MAX + 50
+    assert lines[-1] == f"{2 * total} transfers: {total} ENDED, {total} MISBEHAVED"

@@ -135,6 +135,7 @@ def test_a_replay_needs_no_hypothesis(root: Path, tmp_path: Path) -> None:
         (["tftp://127.0.0.1", "--command", "x {port}", "--pid", "1"], "leave --pid out"),
         (["tftp://127.0.0.1", "--only", "crash", "--skip", "crash"], "nothing to look for"),
         (["tftp://127.0.0.1", "--only", "doom"], "'doom' is not one of"),
+        (["tftp://127.0.0.1", "--rate", "1e-300"], "not in the range x>=1"),  # slept for ever
         (["tftp://127.0.0.1", "--read", ""], "1 to 400 octets"),
         (["tftp://127.0.0.1", "--secret", "/nonexistent"], "cannot read /nonexistent"),
         (["tftp://127.0.0.1", "--replay", "/nonexistent"], "cannot read /nonexistent"),
@@ -177,7 +178,8 @@ def test_what_cannot_run(root: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "number",
+    [signal.SIGINT, signal.SIGHUP, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
 )
 def test_an_interrupt_leaves_nothing(root: Path, number: signal.Signals) -> None:
     url, *rest = frail(root, "child")

@@ -206,6 +206,8 @@ def test_silence(capfd: pytest.CaptureFixture[str]) -> None:
         (["tftp://127.0.0.1", "--read", "x", "--skip", "*"], "no case is left"),
         (["--json", "tftp://127.0.0.1", "--read", "x"], "--json took the URL"),
         (["tftp://127.0.0.1", "--read", "x", "--jobs", "0"], "--jobs"),
+        (["tftp://127.0.0.1", "--read", "x" * 401], "400 octets at most"),
+        (["tftp://127.0.0.1", "--read", "x", "--write", "x" * 401], "400 octets at most"),
     ],
 )
 def test_usage(
@@ -231,10 +233,31 @@ def test_a_file_that_is_not_there(server: Server, capfd: pytest.CaptureFixture[s
     assert "cannot be read: ERROR 1" in capfd.readouterr().err
 
 
-def test_a_file_that_cannot_be_written(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = [url(server), "--read", "text", "--only", "1350-2-read"]
-    assert call(*arguments, "--junit", "/nonexistent/x.xml") == 3
-    assert "cannot write /nonexistent/x.xml" in capfd.readouterr().err
+@pytest.mark.parametrize("option", ["--json=", "--junit="])
+def test_a_file_that_cannot_be_written_is_told_before_the_run(
+    option: str, server: Server, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert call(url(server), "--read", "text", f"{option}/nonexistent/x") == 3
+    out, err = capfd.readouterr()
+    assert err == "snowowl: cannot write /nonexistent/x: No such file or directory\n"
+    assert out == ""
+
+
+def test_no_file_is_left_by_a_run_that_could_not_begin(tmp_path: Path, server: Server) -> None:
+    junit, old = tmp_path / "junit.xml", tmp_path / "old.json"
+    old.write_text("old")
+    assert call(url(server), "--read", "nope", "--junit", str(junit), f"--json={old}") == 3
+    assert not junit.exists()
+    assert old.read_text() == "old"
+
+
+@pytest.mark.parametrize("columns", ["", "20", "abc", "-5", "9" * 30])
+def test_nonsense_in_columns_does_not_matter(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    main.main(["conformance", "--list"], prog_name="snowowl", standalone_mode=False)
+    assert "1350-2-read" in capfd.readouterr().out
 
 
 def test_the_next_address_of_a_host_is_tried(

@@ -81,6 +81,31 @@ def test_what_a_server_says_is_told_apart(line: str, shape: str) -> None:
     assert shape_of(line) == shape
 
 
+async def test_a_server_that_writes_for_ever_fills_nothing() -> None:
+    code = "while True: print('ValueError: ' + 'x' * 1000)"
+    async with running([sys.executable, "-c", code]) as owned:
+        await owned.restart()
+        with trio.fail_after(10):
+            for _ in range(20):  # it is read while it writes, and nothing is ever full
+                while not owned.complaint():
+                    await trio.sleep(0.002)
+        assert len(owned.last_words()) <= 200
+        process = owned._process
+        assert process is not None
+        for number in (1, 2):
+            assert Path(f"/proc/{process.pid}/fd/{number}").is_fifo(), "and no file grows"
+
+
+async def test_what_goes_wrong_meanwhile_is_raised_as_it_is() -> None:
+    async def use() -> None:
+        async with running(["sleep", "600"]) as owned:
+            await owned.restart()
+            raise ValueError("as it is")
+
+    with pytest.raises(ValueError, match="as it is"):
+        await use()
+
+
 async def test_what_cannot_be_started() -> None:
     async with running(["/nonexistent/served"]) as owned:
         with pytest.raises(UnstartableError, match="cannot start /nonexistent/served"):

@@ -101,6 +101,33 @@ def test_hours_take_no_time_and_a_program_that_hangs_is_told() -> None:
     assert "seed=42, for 100.000000 virtual seconds" in caught.value.__notes__[0]
 
 
+def test_a_program_that_does_not_listen_to_its_end_hangs_all_the_same() -> None:
+    async def shielded(_: Simulation) -> str:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(100)
+        return "late"
+
+    async def deaf(_: Simulation) -> str:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            return "it was nothing"
+
+    for program in (shielded, deaf):
+        with pytest.raises(HangError, match="not ended after 50 virtual seconds"):
+            simulate(program, seconds_max=50)
+
+
+def test_it_is_not_for_use_inside_trio() -> None:
+    async def nothing(_: Simulation) -> None: ...
+
+    async def inside() -> None:
+        simulate(nothing)
+
+    with pytest.raises(RuntimeError, match="call it from a plain function, not inside Trio"):
+        trio.run(inside)
+
+
 def test_what_is_left_open_is_told(tmp_path: Path) -> None:
     async def forget(simulation: Simulation) -> None:
         simulation.network.bind("192.0.2.5", 77)

@@ -26,6 +26,17 @@ REPEATS_MAX: Final = 2
 """How often a packet that was not answered is sent again: on the links that a suite is run over, a
 third loss in a row is none."""
 
+SIZE_MAX: Final = 4 << 20
+"""Octets of the largest file that is read again and again: some sixty times, in blocks of 512."""
+READ_MAX: Final = 2 * SIZE_MAX
+"""Octets after which a file has no end: netascii makes two of one at most."""
+HEARD_MAX: Final = 32 << 20
+"""Octets that a client keeps of what comes, with those that Python needs; more if the file needs it."""
+_DATAGRAM_COST: Final = 256
+"""Octets that Python needs for a datagram beside its own."""
+_FILE_COST: Final = 64
+"""Octets for each of the file: in blocks of 8, the smallest, it is read twice then."""
+
 _QUIT: Final = error(0, b"conformance suite: done with this transfer")
 
 
@@ -70,6 +81,7 @@ class Client:
         """The port that packets go to was reported closed."""
         self.came: list[Answer] = []
         """All that came."""
+        self._room = HEARD_MAX + _FILE_COST * len(stage.content)
 
     # One datagram.
 
@@ -82,7 +94,10 @@ class Client:
         await self.probe.send(octets, target)
 
     async def hear(self, seconds: float) -> Answer | None:
-        """Return the next datagram, None if none comes in that time or the TID's port is closed."""
+        """Return the next datagram, None if none comes in that time or the TID's port is closed.
+
+        Raises Deviation if another address answers, or so much came that nothing would hold it.
+        """
         deadline = trio.current_time() + seconds
         heard = await self.probe.receive_until(deadline)
         while heard is None:
@@ -98,6 +113,9 @@ class Client:
         self._stage.evidence.add(heard.at, "came", ports, heard.octets)
         if host_octets(heard.source) != host_octets(self._stage.target.address):
             raise Deviation(f"answers from another address, {host_text(heard.source)}")
+        self._room -= len(heard.octets) + _DATAGRAM_COST
+        if self._room < 0:
+            raise Deviation(f"floods: {len(self.came)} datagrams came to one client")
         self.came.append(answer)
         return answer
 
@@ -202,7 +220,7 @@ class Client:
     async def read_from(self, answer: Answer, block: int, terms: Agreed) -> bytes:
         """Read to the end from the DATA of a block on; return the octets from it on."""
         pieces: list[bytes] = []
-        acked, repeats = block - 1, 0
+        size, acked, repeats = 0, block - 1, 0
         heard: Answer | None = answer
         while True:
             if heard is None:
@@ -214,9 +232,12 @@ class Client:
             elif heard.is_data(block):
                 repeats = 0
                 pieces.append(heard.payload)
+                size += len(heard.payload)
                 if len(heard.payload) > terms.blksize:
-                    size = len(heard.payload)
-                    raise Deviation(f"DATA {heard.number} has {size} octets of {terms.blksize}")
+                    long = len(heard.payload)
+                    raise Deviation(f"DATA {heard.number} has {long} octets of {terms.blksize}")
+                if size > READ_MAX:
+                    raise Deviation(f"does not end the file: more than {READ_MAX} octets came")
                 if len(heard.payload) < terms.blksize:
                     await self.send(ack(block))
                     self.over = True

@@ -11,21 +11,19 @@ import re
 import shlex
 import signal
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import trio
 
 from snowowl.testing.fuzzing.processes import Usage, tree_of, usage_of
+from snowowl.testing.fuzzing.said import Said
 from snowowl.testing.fuzzing.target import UnstartableError
 
 STOP_SECONDS: Final = 2.0
 """Between asking a server to end and making it."""
-
-LOG_READ_MAX: Final = 1 << 16
 
 _ERROR: Final = re.compile(
     r"^(?P<python>[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|\.error))\b(?:: (?P<text>.*))?$"
@@ -50,13 +48,21 @@ async def running(
     words: Sequence[str], *, folder: Path | None = None, environment: dict[str, str] | None = None
 ) -> AsyncIterator[Owned]:
     """Have a server as long as the block lasts; it is started by its first `restart`."""
-    with tempfile.TemporaryFile("w+b") as log:
-        owned = Owned(words, log, folder, environment)
-        try:
-            yield owned
-        finally:
-            with trio.CancelScope(shield=True):
-                await owned.stop()
+    failure: Exception | None = None
+    with Said() as said:
+        owned = Owned(words, said, folder, environment)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(said.run)
+            try:
+                yield owned
+            except Exception as error:  # noqa: BLE001 - raised below: the nursery would wrap it
+                failure = error
+            finally:
+                with trio.CancelScope(shield=True):
+                    await owned.stop()
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 class Owned:
@@ -67,30 +73,27 @@ class Owned:
     def __init__(
         self,
         words: Sequence[str],
-        log: IO[bytes],
+        said: Said,
         folder: Path | None = None,
         environment: dict[str, str] | None = None,
     ) -> None:
         self._words = list(words)
-        self._log = log
+        self._said = said
         self._folder = folder
         self._environment = {**os.environ, **(environment or {})}
         self._process: trio.Process | None = None
-        self._read_to = 0
         self.starts = 0
 
     async def restart(self) -> None:
         """Stop the server if it runs, and start it.  Raises `UnstartableError`."""
         await self.stop()
-        self._log.seek(0)
-        self._log.truncate()
-        self._read_to = 0
+        self._said.clear()
         try:
             self._process = await trio.lowlevel.open_process(
                 self._words,
                 stdin=subprocess.DEVNULL,
-                stdout=self._log.fileno(),
-                stderr=self._log.fileno(),
+                stdout=self._said.descriptor,
+                stderr=self._said.descriptor,
                 cwd=self._folder,
                 start_new_session=True,
                 env=self._environment,
@@ -126,12 +129,8 @@ class Owned:
 
     def complaint(self) -> str:
         """Return the last error that the server wrote since the last call, empty if none."""
-        size = os.fstat(self._log.fileno()).st_size
-        start = max(self._read_to, size - LOG_READ_MAX)
-        octets = os.pread(self._log.fileno(), size - start, start)
-        self._read_to = size
         found = ""
-        for line in octets.decode("utf-8", "replace").splitlines():
+        for line in self._said.take().decode("utf-8", "replace").splitlines():
             match = _ERROR.match(line.strip())
             if match is not None:
                 found = match[0].strip()
@@ -139,9 +138,7 @@ class Owned:
 
     def last_words(self) -> str:
         """Return the last line that the server wrote."""
-        size = os.fstat(self._log.fileno()).st_size
-        octets = os.pread(self._log.fileno(), LOG_READ_MAX, max(0, size - LOG_READ_MAX))
-        lines = octets.decode("utf-8", "replace").strip().splitlines()
+        lines = self._said.end().decode("utf-8", "replace").strip().splitlines()
         return lines[-1].strip()[:200] if lines else "it wrote nothing"
 
     async def usage(self) -> Usage | None:

@@ -8,6 +8,7 @@ cancellation, or because the server does not come back.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -15,7 +16,7 @@ import attrs
 import hypothesis
 import trio
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
-from hypothesis.errors import Flaky
+from hypothesis.errors import Flaky, HypothesisWarning
 from hypothesis.strategies import SearchStrategy
 
 from snowowl.testing.fuzzing.finding import Finding
@@ -90,7 +91,9 @@ class Search:
             if trio.from_thread.run(self._one, script):
                 raise _FoundError
 
-        with contextlib.suppress(_FoundError, _OverError, Flaky):
+        with warnings.catch_warnings(), contextlib.suppress(_FoundError, _OverError, Flaky):
+            # That the strategy is large, which it says when it has found something.
+            warnings.simplefilter("ignore", HypothesisWarning)
             play_one()
 
     async def _one(self, script: Script) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from snowowl.observe.events import Direction
 from snowowl.observe.words import printable
@@ -34,6 +34,13 @@ def matches(transfer: Transfer, name: str) -> bool:
     """Say whether a transfer is of a file: a name, or a pattern of shells (`pxelinux.cfg/*`)."""
     wanted = name.lstrip("/")  # the name of a transfer has none, unless it cannot be a file's
     return transfer.name in (name, wanted) or fnmatchcase(transfer.name, wanted)
+
+
+def check_until(until: str) -> None:
+    """Raise ValueError unless it is an `Until`."""
+    if until not in get_args(Until):
+        words = ", ".join(repr(word) for word in get_args(Until))
+        raise ValueError(f"until is {until!r}, and can be {words}")
 
 
 def reached(transfer: Transfer, until: Until) -> bool:

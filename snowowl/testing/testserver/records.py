@@ -5,6 +5,7 @@ An observer of the server's events.  Nothing here starts a thread or opens a soc
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -136,6 +137,7 @@ class Records:
         self._transfers: dict[int, Transfer] = {}
         self._count = 0
         self._asked_at: dict[int, float] = {}
+        """When those that run were asked for."""
         self._changed_at = self._began
         self._failure: BaseException | None = None
         self._bugs: list[str] = []
@@ -205,15 +207,14 @@ class Records:
 
     def quiet_since(self) -> float | None:
         """Return when the last event came, by the clock; None while a transfer runs."""
-        running = any(not transfer.ended for transfer in self._transfers.values())
-        return None if running else self._changed_at
+        return None if self._asked_at else self._changed_at
 
     def wait(self, look: Callable[[], Found | None], seconds: float, stop: Stop) -> Found | None:
         """Return what is found, looking again whenever something happens; None in time or if stopped.
 
-        `look` is called with the records held still.  Raises ServerFailedError.
+        `look` is called with the records held still.  Raises ServerFailedError; ValueError for NaN.
         """
-        end = self._clock() + seconds
+        end = self._clock() + _number("timeout", seconds)
         with self._changed:
             while True:
                 found = look()
@@ -227,7 +228,8 @@ class Records:
 
     def wait_quiet(self, quiet_seconds: float, seconds: float, stop: Stop) -> bool:
         """Wait until nothing runs and nothing has come for so long; say whether it was so in time."""
-        end = self._clock() + seconds
+        quiet_seconds = _number("seconds", quiet_seconds)
+        end = self._clock() + _number("timeout", seconds)
         with self._changed:
             while True:
                 self.check()
@@ -273,9 +275,12 @@ class Records:
         since = now - event.seconds
         alike = [
             number
-            for number, transfer in self._transfers.items()
-            if not transfer.ended
-            and (transfer.client, transfer.direction, transfer.filename)
+            for number in self._asked_at
+            if (
+                (transfer := self._transfers[number]).client,
+                transfer.direction,
+                transfer.filename,
+            )
             == (event.client, event.direction, event.filename)
         ]
         if not alike:  # it was forgotten
@@ -298,6 +303,13 @@ class Records:
         except ContentError:
             name = filename
         return name.decode("utf-8", "surrogateescape")
+
+
+def _number(name: str, seconds: float) -> float:
+    """Return a time to wait.  Raises ValueError for NaN, at which no wait would end."""
+    if math.isnan(seconds):
+        raise ValueError(f"{name} is nan, which is no number of seconds")
+    return seconds
 
 
 def _line(event: Event) -> str:

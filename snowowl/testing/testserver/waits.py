@@ -134,7 +134,11 @@ class Waits:
     def look_for(
         self, names: Sequence[str], direction: Direction, until: Until, timeout: float, stop: Stop
     ) -> tuple[Transfer, ...] | str:
-        """Return transfers in this order as soon as there are, or why there are not; BLOCKS."""
+        """Return transfers in this order as soon as there are, or why there are not; BLOCKS.
+
+        Raises ValueError for what is no `Until`, and for a `timeout` of NaN.
+        """
+        explain.check_until(until)
 
         def look() -> tuple[Transfer, ...] | None:
             found = explain.in_order(self.transfers, names, direction, until)

@@ -164,7 +164,7 @@ def test_a_server_that_fails_ends_every_wait(cause: OSError | InternalError) -> 
 
 def test_a_bug_in_the_records_fails_the_test_and_not_the_server(records: Records) -> None:
     records(asked(b"x"))
-    records._asked_at.clear()
+    records._transfers.clear()
     records(ended(b"x"))
     with pytest.raises(ServerFailedError, match="KeyError"):
         records.check()

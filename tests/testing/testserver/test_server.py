@@ -322,3 +322,17 @@ def test_a_lossy_network_loses_blocks_and_the_file_arrives(tid: Tid) -> None:
 def test_the_settings_are_those_of_serving() -> None:
     parameters = list(inspect.signature(serving).parameters)
     assert parameters == ["files", *Settings.__annotations__]
+
+
+def test_waits_that_nothing_would_end_are_told() -> None:
+    """A timeout of NaN waited for ever; another word for `until` was a KeyError, at the end."""
+    nan = float("nan")
+    with serving() as server:
+        with pytest.raises(ValueError, match="timeout is nan"):
+            server.wait_for("uImage", timeout=nan)
+        with pytest.raises(ValueError, match="seconds is nan"):
+            server.wait_until_quiet(nan)
+        with pytest.raises(ValueError, match="timeout is nan"):
+            server.wait_until_quiet(timeout=nan)
+        with pytest.raises(ValueError, match="until is 'done', and can be 'requested', 'ended'"):
+            server.wait_for("uImage", until="done")  # type: ignore[arg-type]
