@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import click
 
 from snowowl.cli import EXIT_INTERRUPTED
 from snowowl.cli.numbers import FloatRange
+from snowowl.cli.signals import ending_signals
 
 if TYPE_CHECKING:
     from snowowl.client.url import Target as Place
@@ -286,7 +286,7 @@ async def _run_shown(
                 refresh(done, list(running))
                 await trio.sleep(SHOW_SECONDS)
 
-    with trio.open_signal_receiver(signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*ending_signals()) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(break_off, signals)
             if not quiet and _is_terminal():

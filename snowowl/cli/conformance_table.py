@@ -88,8 +88,10 @@ def summary(report: Report) -> Iterator[str]:
     from snowowl.observe.words import printable
     from snowowl.testing.conformance.verdicts import Verdict
 
-    counted = [f"{report.count(verdict)} {verdict.value}" for verdict in Verdict]
-    not_run = f" ({report.not_run} not run)" if report.not_run else ""
+    counts = {verdict: report.count(verdict) for verdict in Verdict}
+    counts[Verdict.INFORMATIONAL] -= report.not_run  # as which they are reported
+    counted = [f"{count} {verdict.value}" for verdict, count in counts.items()]
+    not_run = f"; {report.not_run} were not run" if report.not_run else ""
     total = len(report.ordered)
     cases = "1 case" if total == 1 else f"{total} cases"
     yield f"{cases} in {report.seconds:.0f} s: {', '.join(counted)}{not_run}"

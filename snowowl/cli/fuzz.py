@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import os
+import json
 import random
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from snowowl.cli.fuzz_display import say_script, telling
-from snowowl.cli.fuzz_options import SECONDS, FuzzCommand, chosen_oracles, fuzz_options
+from snowowl.cli.fuzz_options import (
+    SECONDS,
+    FuzzCommand,
+    chosen_oracles,
+    fuzz_options,
+    name_of,
+    refuse_with_replay,
+)
 from snowowl.cli.fuzz_output import Output
 from snowowl.cli.signals import ending_signals
 
@@ -35,8 +42,7 @@ EXIT_CANNOT = 3
 SCRIPT_MAX = 4 << 20
 """Octets of a script: far more than any that was made small."""
 
-REPLAY_TIMES = 3
-"""A script may need luck; three times without it is as good as never."""
+REPLAY_TIMES = 3  # a script may need luck; three times without it is as good as never
 
 _Open = Callable[[], "AbstractAsyncContextManager[Target]"]
 
@@ -100,14 +106,16 @@ def fuzz(
     from snowowl.testing.fuzzing.trial import Conditions
 
     where = _url(url)
+    if replay is not None:
+        refuse_with_replay()
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     record = None if replay is None else _record(replay)
     known_name = None if record is None else record.read_name
     known_write = None if record is None else record.write_name
     conditions = Conditions(
         oracles=frozenset(Oracle(name) for name in chosen_oracles(only, skip)),
-        read=_name(read_name, "--read") or known_name,
-        write=_name(write_name, "--write") or known_write,
+        read=name_of(read_name, "--read") or known_name,
+        write=name_of(write_name, "--write") or known_write,
         secrets=tuple(_secret(path) for path in secrets),
         timeout_seconds=timeout,
         wait_seconds=wait,
@@ -116,7 +124,7 @@ def fuzz(
     )
     opened = _target(command, pid, where.port)
     if record is not None:
-        _replay(url, where, opened, conditions, record, yes=yes, quiet=quiet)
+        _replay(url, where, opened, conditions, record, yes=yes, quiet=quiet, as_json=as_json)
     if find_spec("hypothesis") is None:
         _fail("fuzzing needs hypothesis: pip install 'snowowl[fuzz]' (--replay does not)")
     from snowowl.testing.fuzzing.hunt import Plan
@@ -128,7 +136,7 @@ def fuzz(
         keep_going=keep_going,
         shrink_seconds=shrink,
     )
-    output = Output(folder=out, junit=junit, as_json=as_json, quiet=quiet)
+    output = Output(folder=out, junit=junit, as_json=as_json, quiet=quiet, command=command)
     _search(url, _addresses(where, yes=yes), opened, conditions, plan, output, verbose)
 
 
@@ -169,15 +177,6 @@ def _url(url: str) -> Url:
     if target.filename != b"-":
         raise click.UsageError("the URL names a server and no file: say --read NAME")
     return target
-
-
-def _name(text: str | None, option: str) -> bytes | None:
-    if text is None:
-        return None
-    name = os.fsencode(text)
-    if not name or len(name) > 400:
-        raise click.UsageError(f"{option}: a name has 1 to 400 octets")
-    return name
 
 
 def _secret(path: Path) -> Secret:
@@ -306,6 +305,7 @@ def _replay(
     *,
     yes: bool,
     quiet: bool,
+    as_json: bool,
 ) -> NoReturn:
     """Play a script again; end the program with whether it still shows what it did."""
     from snowowl.testing.fuzzing.repeat import played_again
@@ -325,7 +325,11 @@ def _replay(
         sys.exit(EXIT_USAGE)
     happens, findings = seen[0]
     wanted = "a finding" if record.finding is None else record.finding.name
-    if not quiet:
+    if as_json:
+        found = [{"name": finding.name, "text": finding.text} for finding in findings]
+        said_all = {"url": url, "wanted": wanted, "happens": happens, "findings": found}
+        click.echo(json.dumps(said_all))
+    elif not quiet:
         said = "still happens" if happens else f"was not seen in {REPLAY_TIMES} times"
         click.echo(f"{_printable(url)}: {_printable(wanted)} {said}")
         for finding in findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -24,6 +25,8 @@ ORACLES = (
     "exhaustion",
 )
 """As `snowowl.testing.fuzzing.finding.Oracle` has them, which is not imported for `--help`."""
+
+_OF_SEARCH = ("seconds", "examples", "keep_going", "shrink", "out", "junit")
 
 SECONDS = 60.0
 
@@ -191,3 +194,24 @@ def chosen_oracles(only: tuple[str, ...], skip: tuple[str, ...]) -> frozenset[st
     if not chosen:
         raise click.UsageError("--only and --skip leave nothing to look for")
     return chosen
+
+
+def refuse_with_replay() -> None:
+    """Fail for an option that has nothing to do where a script is played again."""
+    from click.core import ParameterSource
+
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in _OF_SEARCH and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[-1]} goes with a search, not with --replay")
+
+
+def name_of(text: str | None, option: str) -> bytes | None:
+    """Return the octets of a file's name.  Raises UsageError."""
+    if text is None:
+        return None
+    name = os.fsencode(text)
+    if not name or len(name) > 400:
+        raise click.UsageError(f"{option}: a name has 1 to 400 octets")
+    return name

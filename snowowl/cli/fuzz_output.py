@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ class Output:
     junit: Path | None
     as_json: bool
     quiet: bool
+    command: str | None = None
+    """What starts the server, if we do."""
 
     def say(self, url: str, result: Result, conditions: Conditions) -> None:
         """Write all that is wanted; what cannot be written is said, and the rest is written."""
@@ -37,8 +40,14 @@ class Output:
         if self.as_json:
             click.echo(json.dumps(fuzz_table.as_json(url, result, conditions, files)))
         else:
-            quiet = self.quiet
-            text = fuzz_table.table(printable(url), result, conditions, files, quiet=quiet)
+            text = fuzz_table.table(
+                printable(url),
+                result,
+                conditions,
+                files,
+                quiet=self.quiet,
+                server="" if self.command is None else f" --command {shlex.quote(self.command)}",
+            )
             if text:
                 click.echo(text)
         if self.junit is not None:

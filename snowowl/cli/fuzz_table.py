@@ -20,18 +20,24 @@ _SHOWN_LINES_MAX = 12
 _SHOWN_COLUMNS_MAX = 100
 
 
+def _again(found: Found) -> str:
+    from snowowl.testing.fuzzing.hunt import CONFIRM_TIMES
+
+    if found.unfinished and not found.confirmed:
+        return "not played again: it was broken off"
+    return f"seen again {found.confirmed} of {CONFIRM_TIMES} times"
+
+
 def script_text(found: Found, conditions: Conditions, seed: int) -> str:
     """Return the file of a finding."""
-    from snowowl.testing.fuzzing.hunt import CONFIRM_TIMES
     from snowowl.testing.fuzzing.replay import Record, dumps
 
-    again = f"seen again {found.confirmed} of {CONFIRM_TIMES} times"
     record = Record(
         script=found.script,
         finding=found.finding,
         read_name=conditions.read,
         write_name=conditions.write,
-        notes=(f"found with seed {seed} after {found.at_script} scripts; {again}",),
+        notes=(f"found with seed {seed} after {found.at_script} scripts; {_again(found)}",),
     )
     return dumps(record)
 
@@ -50,12 +56,18 @@ def write_scripts(result: Result, conditions: Conditions, folder: Path) -> dict[
 
 
 def table(
-    url: str, result: Result, conditions: Conditions, files: Mapping[str, Path], *, quiet: bool
+    url: str,
+    result: Result,
+    conditions: Conditions,
+    files: Mapping[str, Path],
+    *,
+    quiet: bool,
+    server: str = "",
 ) -> str:
-    """Return all that is to be said, without a line end."""
+    """Return all that is to be said, without a line end; `server` are options that a replay needs."""
     lines = [] if quiet else [*_head(url, result, conditions), ""]
     for found in result.found:
-        lines += [*_finding(found, files.get(found.finding.name), url), ""]
+        lines += [*_finding(found, files.get(found.finding.name), url, server), ""]
     if not quiet and not result.found:
         lines.append("nothing found")
     return "\n".join(lines).rstrip("\n")
@@ -89,24 +101,20 @@ def _oracles(result: Result, conditions: Conditions) -> Iterator[str]:
         yield oracle.value
 
 
-def _finding(found: Found, path: Path | None, url: str) -> Iterator[str]:
+def _finding(found: Found, path: Path | None, url: str, server: str) -> Iterator[str]:
     from snowowl.observe.words import printable
-    from snowowl.testing.fuzzing.hunt import CONFIRM_TIMES
     from snowowl.testing.fuzzing.replay import Record, dumps
 
     yield f"FOUND {found.finding.name}"
     yield f"  {printable(found.finding.text)}"
-    yield (
-        f"  after {found.at_script} scripts, {found.after_seconds:.1f} s;"
-        f" seen again {found.confirmed} of {CONFIRM_TIMES} times"
-    )
+    yield f"  after {found.at_script} scripts, {found.after_seconds:.1f} s; {_again(found)}"
     lines = dumps(Record(script=found.script)).strip().splitlines()[2:]
     for line in lines[:_SHOWN_LINES_MAX]:
         yield f"    {line if len(line) <= _SHOWN_COLUMNS_MAX else line[:_SHOWN_COLUMNS_MAX] + ' ...'}"
     if len(lines) > _SHOWN_LINES_MAX:
         yield f"    ... {len(lines) - _SHOWN_LINES_MAX} lines more"
     if path is not None:
-        yield f"  snowowl fuzz --replay {shlex.quote(str(path))} {shlex.quote(url)}"
+        yield f"  snowowl fuzz --replay {shlex.quote(str(path))} {shlex.quote(url)}{server}"
 
 
 def as_json(

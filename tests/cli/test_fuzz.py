@@ -99,6 +99,19 @@ def test_a_sound_server_and_the_table(
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_replay_is_told_to_programs_too(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "crash.fuzz"
+    script.write_text(CRASH)
+    url, *rest = frail(root)
+    assert call(url, *rest, "--replay", script, "--json") == 1
+    said = json.loads(capsys.readouterr().out)
+    assert (said["url"], said["wanted"], said["happens"]) == (url, "crash/died", True)
+    assert call(url, *rest, "--replay", script, "--junit", tmp_path / "x.xml") == 2
+    assert "--junit goes with a search, not with --replay" in capsys.readouterr().err
+
+
 def test_a_replay_needs_no_hypothesis(root: Path, tmp_path: Path) -> None:
     script = tmp_path / "crash.fuzz"
     script.write_text(CRASH)

@@ -326,11 +326,12 @@ def read_all(terminal: int, until: bytes = b"") -> bytes:
     return octets
 
 
-def test_ctrl_c_shows_what_is_known(server: Server) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_breaks_off_is_shown_what_is_known(server: Server, number: signal.Signals) -> None:
     arguments = (url(server), "--read", "text", "--only", "1350-*", "--only", "1123-*")
     with on_a_terminal(*arguments, TERM="xterm") as (pid, terminal):
         shown = read_all(terminal, until=b"learning")
-        os.kill(pid, signal.SIGINT)
+        os.kill(pid, number)
         out = shown + read_all(terminal)
         status = os.waitpid(pid, 0)[1]
     assert os.waitstatus_to_exitcode(status) == 130

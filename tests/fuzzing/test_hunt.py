@@ -164,3 +164,26 @@ async def test_a_file_that_is_not_there(autojump_clock: MockClock) -> None:
         with pytest.raises(GoneError, match="no good answer within 1 s: ERROR 1"):
             await Hunt(trial, Plan()).run()
         toy.stop()
+
+
+@pytest.mark.parametrize("stage", ["making it smaller", "playing it again"])
+async def test_who_breaks_off_keeps_what_was_found(autojump_clock: MockClock, stage: str) -> None:
+    network = SimNetwork()
+    async with trio.open_nursery() as nursery:
+        toy = Toy(network, nursery, "wedges", can_restart=True)
+        trial = Trial(network, SERVER, toy, Conditions(read=NAME, oracles=frozenset(Oracle)))
+        with trio.CancelScope() as scope:
+
+            def tell(result: Result, now: str) -> None:
+                assert not result.found or scope.cancel_called
+                if now == stage:
+                    scope.cancel()
+
+            hunt = Hunt(trial, Plan(seconds=None, examples=100), tell)
+            await hunt.run()
+        toy.stop()
+        nursery.cancel_scope.cancel()
+    assert scope.cancelled_caught
+    (found,) = hunt.result.found
+    assert found.finding.oracle is Oracle.HANG
+    assert found.unfinished

@@ -79,6 +79,8 @@ class Found:
     at_script: int
     """Scripts that were played before it was found."""
     after_seconds: float
+    unfinished: bool = False
+    """It was interrupted before it was made small and played again."""
 
     @property
     def is_certain(self) -> bool:
@@ -163,7 +165,12 @@ class Hunt:
                 is_over=self._is_over,
             )
             number += 1
-            failure = await search.run()
+            try:
+                failure = await search.run()
+            except trio.Cancelled:
+                if search.failure is not None:  # who interrupts a search wants what it has found
+                    self._note(attrs.evolve(self._seen(search.failure), unfinished=True))
+                raise
             self._trial.hurries = False
             if failure is not None:
                 await self._take(failure, search.ended_by)
@@ -226,18 +233,12 @@ class Hunt:
 
     async def _take(self, failure: Failure, ended_by: Exception | None) -> None:
         """Make a failure as small as can be, see whether it happens again, and note it."""
-        found = Found(
-            finding=failure.finding,
-            script=failure.script,
-            confirmed=0,
-            at_script=self.result.scripts,
-            after_seconds=self._found_after,
-        )
+        found = self._seen(failure)
         if ended_by is None:
             try:
                 found = await self._confirmed(found, failure)
-            except (GoneError, UnstartableError):
-                self._note(found)
+            except (GoneError, UnstartableError, trio.Cancelled):
+                self._note(attrs.evolve(found, unfinished=True))
                 raise
         key, oracle = found.finding.key, found.finding.oracle
         if found.confirmed >= CONFIRM_MIN or oracle in _CERTAIN or ended_by is not None:
@@ -248,6 +249,15 @@ class Hunt:
         self._dismissed[key] = self._dismissed.get(key, 0) + 1
         if self._dismissed[key] == DISMISSALS_MAX:
             self._known.add(key)
+
+    def _seen(self, failure: Failure) -> Found:
+        return Found(
+            finding=failure.finding,
+            script=failure.script,
+            confirmed=0,
+            at_script=self.result.scripts,
+            after_seconds=self._found_after,
+        )
 
     async def _confirmed(self, found: Found, failure: Failure) -> Found:
         small = await self._smaller(found.script, found.finding)

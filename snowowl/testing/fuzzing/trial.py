@@ -147,9 +147,9 @@ class Trial:
                 words = getattr(self.target, "last_words", str)()
                 raise UnstartableError(f"the server does not start: {death}: {words}")
             if trio.current_time() >= until:
-                raise GoneError(
-                    f"no good answer within {self.conditions.wait_seconds:g} s: {health.problem}"
-                )
+                said = f"no good answer within {self.conditions.wait_seconds:g} s"
+                hint = "" if self.target.can_restart else "; start it, or say how by --command"
+                raise GoneError(f"{said}: {health.problem}{hint}")
             if not self.target.can_restart:
                 await self.target.restart()
             elif health.closed:
