@@ -20,7 +20,7 @@ from tests.whole_repo.own_tests import ROOT
 TEXT = FILE.read_text(encoding="utf-8")
 LISTED = parse(TEXT)
 
-UNEXAMINED_MAX = 79
+UNEXAMINED_MAX = 76
 """Entries without a reason of their own.  Only ever less: examine some, or kill them by better tests."""
 
 
