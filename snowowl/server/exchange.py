@@ -269,8 +269,11 @@ class Exchange:
             self._outbox.queue.append(Packet(received.peer, _STRAY))
 
     def _expire(self, now: float) -> None:
-        self.catch_up()  # who was not scheduled for a while must not take that for a loss
+        caught_up = False
         for member in self._alarms.due(now):
+            if member.transfer.deadline <= now and not caught_up:
+                caught_up = True
+                self.catch_up()  # who was not scheduled for a while must not take that for a loss
             if self.members.get(member.peer) is not member or member.suspended:
                 continue
             if member.transfer.deadline <= now:
