@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final
 
 import attrs
 import trio
@@ -22,8 +21,6 @@ from snowowl.testing.faults.content import Files, Folder, MemoryFiles
 from snowowl.testing.faults.plan import Plan
 from snowowl.testing.faults.server import FaultServer
 from snowowl.testing.faults.verdict import Judged
-
-START_SECONDS: Final = 10.0
 
 FilesToServe = Mapping[str, bytes] | Path
 """Files by name, or a folder."""

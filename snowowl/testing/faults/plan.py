@@ -33,7 +33,6 @@ class Choice:
     spec: Spec | None
     filename: bytes
     """The file that is meant, without the fault."""
-    of_plan: bool = False
 
 
 class Plan:
@@ -63,7 +62,7 @@ class Plan:
             spec = self._take(direction, options)
             if spec is None and self._specs:  # none can be played: it is said why
                 spec = self._specs[0]
-        return Choice(spec, filename, of_plan=spec is not None)
+        return Choice(spec, filename)
 
     def _take(self, direction: Direction, options: Options) -> Spec | None:
         for spec in self._left:

@@ -20,18 +20,6 @@ class Oracle(Enum):
     EXHAUSTION = "exhaustion"
 
 
-MEANINGS: dict[Oracle, str] = {
-    Oracle.CRASH: "the server died, or its port is closed",
-    Oracle.HANG: "a good request is answered late, wrongly or not at all",
-    Oracle.LEAK: "octets of a file outside of the root came",
-    Oracle.PATHS: "an ERROR tells a path of the server's machine",
-    Oracle.AMPLIFICATION: "more comes before the first ACK than a request is worth",
-    Oracle.PROTOCOL: "the server's packets break an RFC",
-    Oracle.BYSTANDER: "a valid transfer beside it came to harm (needs --read)",
-    Oracle.EXHAUSTION: "descriptors, memory or processes grow (needs --pid or --command)",
-}
-"""What each oracle watches, in one line."""
-
 LESSER: frozenset[Oracle] = frozenset({Oracle.PATHS})
 """Findings that end no run: there is worse to be looked for."""
 

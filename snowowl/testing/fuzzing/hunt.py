@@ -82,11 +82,6 @@ class Found:
     unfinished: bool = False
     """It was interrupted before it was made small and played again."""
 
-    @property
-    def is_certain(self) -> bool:
-        """Say whether it was seen again each time."""
-        return self.confirmed == CONFIRM_TIMES
-
 
 @attrs.define
 class Result:
