@@ -97,7 +97,6 @@ async def test_noise_does_not_choose_the_tid(autojump_clock: trio.testing.MockCl
     assert (await get(URL, network=network)).octets == b"right"
 
 
-@pytest.mark.rfc("2347")
 @pytest.mark.rfc("1350 4")
 @pytest.mark.parametrize("octets", [b"\0\3\0", b"\0\6", encode_ack(0)], ids=["cut", "empty", "ack"])
 async def test_what_answers_nothing_does_not_choose_the_tid(
@@ -121,6 +120,7 @@ async def test_what_answers_nothing_does_not_choose_the_tid(
     assert network.sent_to(OTHER_TID) == []
 
 
+@pytest.mark.rfc("2347")
 @pytest.mark.parametrize(
     ("grant", "words"),
     [
