@@ -69,7 +69,7 @@ class Stand:
 
     def plays(self, case: Case) -> bool:
         """Say whether a case is for this server."""
-        return self.uploads or not case.writes
+        return (self.uploads or not case.writes) and case.unsteady != self.name
 
 
 def available(

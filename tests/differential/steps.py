@@ -52,6 +52,8 @@ class Case:
     """Takes tens of thousands of datagrams."""
     last: bool = False
     """May leave a server deaf: played after all others, by itself."""
+    unsteady: str = ""
+    """A peer that answers now so and now so: not played with it."""
 
 
 def case(
@@ -62,9 +64,10 @@ def case(
     writes: bool = False,
     heavy: bool = False,
     last: bool = False,
+    unsteady: str = "",
 ) -> Case:
     """Return a case, whose steps are one after the other."""
-    return Case(name, about, steps, quick, writes, heavy, last)
+    return Case(name, about, steps, quick, writes, heavy, last, unsteady)
 
 
 def ask(octets: bytes) -> Step:
