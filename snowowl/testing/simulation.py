@@ -129,7 +129,7 @@ def simulate(
     Not for use inside a running Trio loop, where it raises RuntimeError: a test that calls it is a
     plain function.
     """
-    if trio.lowlevel.in_trio_run():
+    if _is_inside_trio():
         raise RuntimeError(
             "simulate() runs a loop of its own: call it from a plain function, not inside Trio"
         )
@@ -153,6 +153,14 @@ def simulate(
         )
         raise
     return result
+
+
+def _is_inside_trio() -> bool:
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return False
+    return True
 
 
 @contextmanager

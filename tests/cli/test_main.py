@@ -28,7 +28,7 @@ def test_who_is_interrupted_early_has_found_nothing(
     for words, status in ((["conformance", URL, "--read", "x"], 130), (["fuzz", URL], 2)):
         result = CliRunner().invoke(main, words)
         assert result.exit_code == status
-        assert result.stderr == "snowowl: interrupted\n"
+        assert result.output == "snowowl: interrupted\n"
 
 
 @pytest.mark.real

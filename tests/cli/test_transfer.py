@@ -12,7 +12,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from snowowl.cli import main
 from snowowl.cli.transfer import exit_code
@@ -237,15 +236,6 @@ def test_ctrl_c_leaves_nothing_and_tells_the_server(here: Path) -> None:
             pass
         assert told[:4] == b"\0\5\0\0"
     assert list(here.iterdir()) == []
-
-
-def test_ctrl_c_before_anything_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(name: str) -> object:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("snowowl.cli.import_module", interrupted)
-    result = CliRunner().invoke(main, ["get", "tftp://127.0.0.1/x"])
-    assert (result.exit_code, result.stderr) == (130, "snowowl: interrupted\n")
 
 
 def test_the_bar_on_a_terminal(here: Path) -> None:
