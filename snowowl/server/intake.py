@@ -85,6 +85,14 @@ class Intake:
             return self._poll()
         return following
 
+    def waiting(self, batches_max: int) -> Iterator[Sequence[Received]]:
+        """Yield what has arrived already, batch by batch; each is gone when the next is asked for."""
+        for _ in range(batches_max):
+            batch = self._receive()
+            if not batch:
+                return
+            yield batch
+
     def _poll(self) -> Sequence[Received]:
         """Look for a batch a while longer; return it, or nothing."""
         receive, clock = self._receive, time.perf_counter

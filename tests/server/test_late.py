@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import trio
 
 from snowowl.protocol.outcome import OutcomeKind
+from snowowl.testing.link import Link
 from snowowl.testing.playbook import ack, data, error, oack
 from snowowl.testing.simulation import Simulation, simulate
 from tests.server.world import Board, Tid, World, finished, rrq, wrq
@@ -72,6 +74,29 @@ def test_data_that_waits_does_so_too(tmp_path: Path, tid: Tid, seed: int) -> Non
         assert await board.ask(data(BLOCKS + 1), source) == (ack(BLOCKS + 1), source)
 
     play(tmp_path, tid, seed, write)
+
+
+@pytest.mark.parametrize("tid", ["shared", "own"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_that_a_port_is_closed_is_heard_before_the_timer(
+    tmp_path: Path, tid: Tid, seed: int
+) -> None:
+    world = World(tmp_path)
+    world.file("file", bytes(512 * BLOCKS))
+    world.network.link = Link(delay_seconds=0.01)
+
+    async def program(simulation: Simulation) -> None:
+        async with world.serving(world.config(tid)):
+            board = world.board()
+            _, source = await board.ask(rrq("file"))
+            board.send(ack(1), source)
+            board.endpoint.close()
+            await trio.sleep(0.025)  # the news of what met DATA 2 is on its way
+            simulation.stand_still(3.0)
+
+    simulate(program, seed=seed, network=world.network)
+    event = finished(world)
+    assert (event.outcome.kind, event.retransmitted) == (OutcomeKind.UNREACHABLE, 0)
 
 
 # What a peer sent to another socket before it asked is heard first.
