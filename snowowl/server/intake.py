@@ -53,6 +53,7 @@ class Intake:
 
     def __init__(self, endpoint: Endpoint, tuning: Tuning) -> None:
         self._receive = endpoint.receive
+        self._counters = endpoint.counters
         self._tuning = tuning
         self._polling = Polling(tuning.poll_seconds if hasattr(os, "sched_yield") else 0.0)
         self._batch_size = 0
@@ -86,12 +87,17 @@ class Intake:
         return following
 
     def waiting(self, batches_max: int) -> Iterator[Sequence[Received]]:
-        """Yield what has arrived already, batch by batch; each is gone when the next is asked for."""
+        """Yield what has arrived already, batch by batch; each is gone when the next is asked for.
+
+        An error of the socket is told before what waits in it, whomever it is about.
+        """
         for _ in range(batches_max):
+            errors = self._counters.errors
             batch = self._receive()
-            if not batch:
+            if batch:
+                yield batch
+            elif self._counters.errors == errors:
                 return
-            yield batch
 
     def _poll(self) -> Sequence[Received]:
         """Look for a batch a while longer; return it, or nothing."""

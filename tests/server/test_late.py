@@ -76,6 +76,28 @@ def test_data_that_waits_does_so_too(tmp_path: Path, tid: Tid, seed: int) -> Non
     play(tmp_path, tid, seed, write)
 
 
+@pytest.mark.rule("R6")
+@pytest.mark.parametrize("tid", ["shared", "own"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_error_of_the_socket_hides_no_ack_that_waits(
+    tmp_path: Path, tid: Tid, seed: int
+) -> None:
+    """A reset board that answers no ARP has an error told to the socket that it shares with others."""
+
+    async def read(simulation: Simulation, board: Board) -> None:
+        packet, source = await board.ask(rrq("file"))
+        for number in range(1, BLOCKS + 1):
+            assert packet == data(number, bytes(512))
+            board.send(ack(number), source)
+            simulation.network.endpoints[source].receive_errors = 1
+            simulation.stand_still(3.0)
+            packet, _ = await board.receive()
+        board.send(ack(BLOCKS + 1), source)
+        assert await board.hears_nothing()
+
+    play(tmp_path, tid, seed, read)
+
+
 @pytest.mark.parametrize("tid", ["shared", "own"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_that_a_port_is_closed_is_heard_before_the_timer(
