@@ -130,6 +130,7 @@ def test_that_a_port_is_closed_is_heard_before_the_timer(
 def test_the_last_ack_is_heard_before_the_next_request(tmp_path: Path, tid: Tid, seed: int) -> None:
     """A board that always asks from one port asks for the next file right behind its last ACK."""
     world = World(tmp_path)
+    world.network.shares_memory = True
     world.file("file", bytes(100))
 
     async def program(simulation: Simulation) -> None:
@@ -159,6 +160,7 @@ def test_the_end_of_a_probe_is_heard_before_the_next_request(
 ) -> None:
     """Also if that is the same again."""
     world = World(tmp_path)
+    world.network.shares_memory = True
     world.file("file", bytes(100))
 
     async def program(simulation: Simulation) -> None:
