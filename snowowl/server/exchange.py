@@ -119,11 +119,9 @@ class Exchange:
 
     def catch_up(self) -> None:
         """Deal with what waits in the socket; not while it takes nothing, or answers would pile up."""
-        for _ in range(0 if self._outbox.blocked else BATCHES_PER_TURN):
-            batch = self.endpoint.receive()
-            if not batch:
-                break
+        for batch in self._intake.waiting(0 if self._outbox.blocked else BATCHES_PER_TURN):
             self._receive(batch)
+        self._hear_of_closed_ports()
         self.flush()
 
     def send_packet(self, peer: bytes, packet: bytes, source: LocalAddress | None) -> None:
@@ -152,18 +150,14 @@ class Exchange:
                 await self._pump()
 
     async def _pump(self) -> None:
-        endpoint = self.endpoint
         idle_wakes = 0
         while True:
             # A task that is about to run does not hear of `close`: the socket may be gone by now.
             await trio.lowlevel.checkpoint_if_cancelled()
-            await endpoint.wait_readable()
+            await self.endpoint.wait_readable()
             heard = await self._drain()
             self._drops.look(trio.current_time())
-            for peer in endpoint.take_unreachable():
-                heard = True
-                if (member := self.members.get(peer)) is not None:
-                    self.deliver(member, PeerUnreachable(trio.current_time()))
+            heard = self._hear_of_closed_ports() or heard
             idle_wakes = 0 if heard else idle_wakes + 1
             if idle_wakes > IDLE_WAKES_MAX:
                 await trio.sleep(IDLE_PAUSE_SECONDS)
@@ -213,6 +207,14 @@ class Exchange:
         if requests and self._requests is not None:
             self._requests(requests)
 
+    def _hear_of_closed_ports(self) -> bool:
+        """Tell the transfers whose peer has closed its port; say whether there was such news."""
+        peers = self.endpoint.take_unreachable()
+        for peer in peers:
+            if (member := self.members.get(peer)) is not None:
+                self.deliver(member, PeerUnreachable(trio.current_time()))
+        return bool(peers)
+
     def _go_on(self, member: Member, now: float) -> None:
         """Send the next window: the path of nearly every ACK, without an object for each step."""
         transfer, body = member.sending, member.body
@@ -252,12 +254,9 @@ class Exchange:
         ends a transfer well: a client asks for the next file at once, and its request, which comes
         to another socket, may be seen before its last ACK.
         """
-        if (
-            member.contest is not None
-            and member.transfer.outcome is None
-            and opcode_of(received.data) in _PROGRESS
-        ):
-            member.contest.answered(member)
+        contest = member.contest if member.transfer.outcome is None else None
+        if contest is not None and opcode_of(received.data) in _PROGRESS:
+            contest.answered(member)
 
     def _answer_stray(self, received: Received) -> None:
         """Answer DATA or ACK of a peer that has no transfer here (rule R7).

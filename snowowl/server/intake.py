@@ -10,13 +10,13 @@ from typing import Final
 from snowowl.datagram.interface import Endpoint, Received, word_of
 from snowowl.server.polling import Polling
 from snowowl.server.tuning import Tuning
-from snowowl.wire.codec import opcode_of
 from snowowl.wire.constants import Opcode
 
 FILLED_PART: Final = 4
 """A batch with less than this part of its places taken is small."""
 
 REQUESTS: Final = (Opcode.RRQ, Opcode.WRQ)
+_REQUEST_OCTETS: Final = frozenset(int(opcode) for opcode in REQUESTS)
 
 
 def apart(received: Received) -> Iterator[Received]:
@@ -39,9 +39,8 @@ def requests_apart(batch: Sequence[Received]) -> list[Received]:
     told: list[Received] = []
     for received in batch:
         data, stride = received.data, received.stride
-        if len(data) > stride and any(
-            opcode_of(data[start : start + 2]) in REQUESTS for start in range(0, len(data), stride)
-        ):
+        # The second octet of each: one by one, 64 datagrams take 14 us.
+        if len(data) > stride and not _REQUEST_OCTETS.isdisjoint(bytes(data[1::stride])):
             told.extend(apart(received))
         else:
             told.append(received)
@@ -53,6 +52,7 @@ class Intake:
 
     def __init__(self, endpoint: Endpoint, tuning: Tuning) -> None:
         self._receive = endpoint.receive
+        self._counters = endpoint.counters
         self._tuning = tuning
         self._polling = Polling(tuning.poll_seconds if hasattr(os, "sched_yield") else 0.0)
         self._batch_size = 0
@@ -84,6 +84,19 @@ class Intake:
         if not following and self._polling.pays(transfers):
             return self._poll()
         return following
+
+    def waiting(self, batches_max: int) -> Iterator[Sequence[Received]]:
+        """Yield what has arrived already, batch by batch; each is gone when the next is asked for.
+
+        An error of the socket is told before what waits in it, whomever it is about.
+        """
+        for _ in range(batches_max):
+            errors = self._counters.errors
+            batch = self._receive()
+            if batch:
+                yield batch
+            elif self._counters.errors == errors:
+                return
 
     def _poll(self) -> Sequence[Received]:
         """Look for a batch a while longer; return it, or nothing."""

@@ -96,7 +96,8 @@ class SimEndpoint:
         self._arrived: deque[Arrival] = deque()
         self._held = 0
         self._dropped = 0
-        self._lent: list[bytearray] = []
+        self.lent: list[bytearray] = []
+        """Octets that the next `receive` takes back; of several endpoints, if they share memory."""
         self._unreachable: list[bytes] = []
         self._has_news = False
         """A port was reported closed since the last `receive`."""
@@ -117,9 +118,9 @@ class SimEndpoint:
 
     def receive(self) -> Sequence[Received]:
         """Return what has arrived, a batch at most; empty if nothing has."""
-        for octets in self._lent:
+        for octets in self.lent:
             octets[:] = b"\xee" * len(octets)  # whoever kept a view shall see it
-        self._lent = []
+        self.lent.clear()
         if self._receive_errors:
             self._receive_errors -= 1
             self.counters.errors += 1
@@ -257,7 +258,7 @@ class SimEndpoint:
 
     def _lend(self, peer: bytes, target: bytes, datagrams: list[bytes]) -> Received:
         octets = bytearray(datagrams[0] if len(datagrams) == 1 else b"".join(datagrams))
-        self._lent.append(octets)
+        self.lent.append(octets)
         word = word_of(octets) if len(datagrams) == 1 else -1
         stride = len(datagrams[0]) or 1
         return Received(memoryview(octets), stride, self._shown(peer), self._told(target), word)

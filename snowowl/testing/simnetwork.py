@@ -62,6 +62,9 @@ class SimNetwork:
         self.kernel = NO_FAULTS
         self.coalesces = coalesces
         """Datagrams of one peer and size that arrive together come as one `Received` (GRO)."""
+        self.shares_memory = False
+        """What one endpoint of `listen` and `open` has lent is gone, too, when another one receives:
+        so it is in a server, and in no client."""
         self.blocked_seconds = 0.01
         """How long an endpoint stays unwritable after EAGAIN."""
         self.receive_buffer: ReceiveBuffer | None = None
@@ -80,6 +83,7 @@ class SimNetwork:
         `EAGAIN` and so on; sockets not opened, `open EMFILE`; `train refused`, `receive error`, `stalled`."""
         self.endpoints: dict[bytes, SimEndpoint] = {}
         """Those that are open, by the addresses that they are reached at."""
+        self._lent: list[bytearray] = []
         self._cuts: list[Cut] = []
         self._queues: Queues | None = None
         self._random = random.Random(seed)  # noqa: S311 - a simulation
@@ -90,7 +94,7 @@ class SimNetwork:
     def listen(self, host: str, port: int) -> SimEndpoint:
         """Open an endpoint for requests; an empty host means every address.  Raises OSError."""
         bound = socket_address(host or "::", port or self._free_port([host or "::"], None))
-        return self._add(bound, dual=not host, listening=True)
+        return self._sharing(self._add(bound, dual=not host, listening=True))
 
     def open(
         self, family: int, local: LocalAddress | None, port_range: tuple[int, int] | None
@@ -99,7 +103,7 @@ class SimNetwork:
         self.refuse_to_open(family, local)
         packed = b"" if local is None else local.packed
         host = socket.inet_ntop(family, packed) if packed else _WILDCARDS[family]
-        return self.bind(host, self._free_port([host], port_range))
+        return self._sharing(self.bind(host, self._free_port([host], port_range)))
 
     def mtu(self, local: LocalAddress | None) -> int:
         """Return the MTU in octets."""
@@ -333,6 +337,11 @@ class SimNetwork:
     def _add(self, bound: bytes, *, dual: bool, listening: bool) -> SimEndpoint:
         endpoint = SimEndpoint(self, bound, dual=dual, listening=listening)
         return self._enter(endpoint, (bound,))
+
+    def _sharing(self, endpoint: SimEndpoint) -> SimEndpoint:
+        if self.shares_memory:
+            endpoint.lent = self._lent
+        return endpoint
 
     def _enter(self, endpoint: SimEndpoint, names: Sequence[bytes]) -> SimEndpoint:
         if any(name in self.endpoints for name in names):

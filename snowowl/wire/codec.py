@@ -141,11 +141,7 @@ def decode_option_ack(datagram: Buffer) -> OptionAck:
     """
     if opcode_of(datagram) != Opcode.OACK:
         raise MalformedPacket("not an OACK", None)
-    strings = bytes(datagram[2:]).split(b"\0")
-    rest = strings.pop()
-    if rest and len(strings) % 2:
-        strings.append(rest)
-    return OptionAck(_read_options(strings))
+    return OptionAck(_read_options(bytes(datagram[2:]).removesuffix(b"\0").split(b"\0")))
 
 
 def decode_error(datagram: Buffer) -> Error:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import errno
+from typing import get_args
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from snowowl.content.store import Store
-from snowowl.observe.events import RequestMalformed, RequestReceived, RequestsDropped
+from snowowl.observe.events import (
+    RequestDoubled,
+    RequestMalformed,
+    RequestReceived,
+    RequestsDropped,
+)
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.server import serve as serve_module
-from snowowl.testing.playbook import ack, data, error
+from snowowl.testing.playbook import ack, data, error, oack
 from snowowl.wire.codec import encode, opcode_of
 from snowowl.wire.constants import Opcode
 from snowowl.wire.packets import Mode, ReadRequest
@@ -131,6 +137,25 @@ async def test_what_asks_for_nonsense_is_told_so(
         assert source == world.network.datagrams[0].target
     assert [event.answered for event in world.told(RequestMalformed)] == [True]
     assert not world.told(RequestReceived)
+
+
+@pytest.mark.parametrize("tid", get_args(Tid))
+async def test_a_request_that_comes_again_is_told_of(
+    world: World, clock: MockClock, tid: Tid
+) -> None:
+    """What came to the listening port adds up."""
+    world.file("file", bytes(2000))
+    async with world.serving(world.config(tid)):
+        board = world.board()
+        _, source = await board.ask(rrq("file", tsize=0))
+        assert await board.ask(rrq("file", tsize=0)) == (oack(tsize=2000), source)
+        assert len(world.told(RequestDoubled)) == 1
+        if tid == "listen":  # where there can be no contest, a late one is dropped, too
+            await board.ask(ack(0), source)
+            board.send(rrq("file", tsize=0))
+            assert await board.hears_nothing()
+            assert len(world.told(RequestDoubled)) == 2
+        assert len(world.told(RequestReceived)) == 1
 
 
 async def test_a_listening_socket_that_fails_does_not_spin_and_heals(

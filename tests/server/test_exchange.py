@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from operator import length_hint
 
 import pytest
 import trio
@@ -26,7 +28,7 @@ from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.read import ReadTransfer
 from snowowl.server.alarms import STALE_MAX
-from snowowl.server.exchange import Exchange
+from snowowl.server.exchange import BATCHES_PER_TURN, Exchange
 from snowowl.server.member import Member
 from snowowl.testing.link import Datagram
 from snowowl.testing.playbook import ack, data, error, oack
@@ -391,6 +393,22 @@ async def test_other_tasks_get_their_turn_in_a_flood(
             await trio.lowlevel.checkpoint()
             turns += left > 0
         assert turns > 5
+
+
+async def test_catching_up_has_an_end_in_a_flood(
+    clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And takes nothing while the socket takes no answers, which would pile up."""
+    network = SimNetwork()
+    async with running(network) as exchange:
+        batches = itertools.repeat([Received(ack(1), 4, PEER)], 1000)
+        monkeypatch.setattr(exchange._intake, "_receive", lambda: next(batches))
+        exchange.catch_up()
+        assert length_hint(batches) == 1000 - BATCHES_PER_TURN
+        network.refuse_send = lambda _: errno.EAGAIN
+        exchange.send_packet(PEER, error(0), None)
+        exchange.catch_up()
+        assert length_hint(batches) == 1000 - BATCHES_PER_TURN
 
 
 # Content.

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import trio
 
 from snowowl.protocol.outcome import OutcomeKind
+from snowowl.testing.link import Link
 from snowowl.testing.playbook import ack, data, error, oack
 from snowowl.testing.simulation import Simulation, simulate
 from tests.server.world import Board, Tid, World, finished, rrq, wrq
@@ -74,6 +76,51 @@ def test_data_that_waits_does_so_too(tmp_path: Path, tid: Tid, seed: int) -> Non
     play(tmp_path, tid, seed, write)
 
 
+@pytest.mark.rule("R6")
+@pytest.mark.parametrize("tid", ["shared", "own"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_error_of_the_socket_hides_no_ack_that_waits(
+    tmp_path: Path, tid: Tid, seed: int
+) -> None:
+    """A reset board that answers no ARP has an error told to the socket that it shares with others."""
+
+    async def read(simulation: Simulation, board: Board) -> None:
+        packet, source = await board.ask(rrq("file"))
+        for number in range(1, BLOCKS + 1):
+            assert packet == data(number, bytes(512))
+            board.send(ack(number), source)
+            simulation.network.endpoints[source].receive_errors = 1
+            simulation.stand_still(3.0)
+            packet, _ = await board.receive()
+        board.send(ack(BLOCKS + 1), source)
+        assert await board.hears_nothing()
+
+    play(tmp_path, tid, seed, read)
+
+
+@pytest.mark.parametrize("tid", ["shared", "own"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_that_a_port_is_closed_is_heard_before_the_timer(
+    tmp_path: Path, tid: Tid, seed: int
+) -> None:
+    world = World(tmp_path)
+    world.file("file", bytes(512 * BLOCKS))
+    world.network.link = Link(delay_seconds=0.01)
+
+    async def program(simulation: Simulation) -> None:
+        async with world.serving(world.config(tid)):
+            board = world.board()
+            _, source = await board.ask(rrq("file"))
+            board.send(ack(1), source)
+            board.endpoint.close()
+            await trio.sleep(0.025)  # the news of what met DATA 2 is on its way
+            simulation.stand_still(3.0)
+
+    simulate(program, seed=seed, network=world.network)
+    event = finished(world)
+    assert (event.outcome.kind, event.retransmitted) == (OutcomeKind.UNREACHABLE, 0)
+
+
 # What a peer sent to another socket before it asked is heard first.
 
 
@@ -83,6 +130,7 @@ def test_data_that_waits_does_so_too(tmp_path: Path, tid: Tid, seed: int) -> Non
 def test_the_last_ack_is_heard_before_the_next_request(tmp_path: Path, tid: Tid, seed: int) -> None:
     """A board that always asks from one port asks for the next file right behind its last ACK."""
     world = World(tmp_path)
+    world.network.shares_memory = True
     world.file("file", bytes(100))
 
     async def program(simulation: Simulation) -> None:
@@ -112,6 +160,7 @@ def test_the_end_of_a_probe_is_heard_before_the_next_request(
 ) -> None:
     """Also if that is the same again."""
     world = World(tmp_path)
+    world.network.shares_memory = True
     world.file("file", bytes(100))
 
     async def program(simulation: Simulation) -> None:
