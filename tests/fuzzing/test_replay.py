@@ -12,7 +12,16 @@ from snowowl.testing.fuzzing.finding import Finding, Oracle
 from snowowl.testing.fuzzing.generate import World, scripts
 from snowowl.testing.fuzzing.literal import quoted, read
 from snowowl.testing.fuzzing.replay import Record, ReplayError, dumps, loads
-from snowowl.testing.fuzzing.script import Answer, Close, Follow, Script, Send, Wait
+from snowowl.testing.fuzzing.script import (
+    DATAGRAM_MAX,
+    Answer,
+    Close,
+    Follow,
+    Script,
+    Send,
+    Wait,
+    made_harmless,
+)
 
 HEAD = "snowowl-fuzz 1\n"
 WORLD = World(read=b"boot/file", write=b"up", secrets=(b"/etc/key",))
@@ -128,3 +137,10 @@ def test_a_damaged_script_is_read_or_refused() -> None:
     for at in range(len(text)):
         for spice in ("", "\n", '"', "\\", "9", "#"):
             assert is_read_or_refused(text[:at] + spice + text[at + 1 :])
+
+
+@pytest.mark.parametrize("head", [b"\0\2", b"\0\3", b""])
+def test_no_script_has_more_octets_than_a_datagram(head):
+    octets = head + bytes(65535)
+    for name in (None, b"", octets[2:2]):
+        assert len(made_harmless(octets, name)) <= DATAGRAM_MAX

@@ -139,8 +139,9 @@ def made_harmless(octets: bytes, name: bytes | None) -> bytes:
     """Return octets that overwrite no file but `name`, whatever a server makes of them.
 
     What could be a WRQ keeps its shape, but its strings lead nowhere, and its file name is `name` or begins
-    with `RESERVED`.
+    with `RESERVED`.  What no datagram can hold is cut off: it could be neither sent nor replayed.
     """
+    octets = octets[:DATAGRAM_MAX]
     if not is_upload(octets):
         return octets
     head, filename, rest = octets[:2], *_first_string(octets[2:])
