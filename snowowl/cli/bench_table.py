@@ -50,7 +50,7 @@ def _title(url: str, report: Report) -> str:
 
 
 def _subtitle(report: Report) -> str:
-    from snowowl.observe.log import options_text
+    from snowowl.observe.describe import options_text
 
     parts = [_number(report.clients, "client"), _number(report.sockets, "port")]
     parts += [f"rung {report.rung}"] if report.rung else []

@@ -145,7 +145,7 @@ def report(
     name: str, size: int, seconds: float, granted: Options, retransmitted: int, *, quiet: bool
 ) -> None:
     """Say on stderr what was transferred, and how fast."""
-    from snowowl.observe.log import options_text
+    from snowowl.observe.describe import options_text
     from snowowl.observe.words import printable, rate_text, size_text
 
     if quiet:

@@ -18,16 +18,10 @@ from snowowl.config.environment import (
     parse_port_range,
     unknown_variables,
 )
+from snowowl.config.limits import AccessConfig, LimitsConfig
 from snowowl.config.listen import ListenAddress, parse_listen
-from snowowl.config.model import (
-    Config,
-    LimitsConfig,
-    LogConfig,
-    NamesConfig,
-    ProtocolConfig,
-    ServerConfig,
-    WriteConfig,
-)
+from snowowl.config.model import Config, NamesConfig, ProtocolConfig, ServerConfig
+from snowowl.config.outputs import AuditConfig, LogConfig, MetricsConfig
 from snowowl.config.performance import (
     BatchConfig,
     FilesConfig,
@@ -38,6 +32,7 @@ from snowowl.config.performance import (
     ZeroCopyConfig,
 )
 from snowowl.config.problems import ConfigError, Problem
+from snowowl.config.write import WriteConfig
 
 if TYPE_CHECKING:
     from snowowl.config.document import default_document, dump_config
@@ -48,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFIG_VARIABLE",
     "VARIABLES",
+    "AccessConfig",
+    "AuditConfig",
     "BatchConfig",
     "Change",
     "Config",
@@ -56,6 +53,7 @@ __all__ = [
     "LimitsConfig",
     "ListenAddress",
     "LogConfig",
+    "MetricsConfig",
     "NamesConfig",
     "OffloadConfig",
     "PerformanceConfig",

@@ -1,4 +1,4 @@
-"""Addresses to listen on, as text: `ADDR:PORT`, `[v6]:PORT`, `*:PORT`, `:PORT`.
+"""Addresses to listen on, as text: `ADDR:PORT`, `[v6]:PORT`, `*:PORT`, `:PORT`, `unix:/PATH`.
 
 Only literal addresses: a name would need a resolver, and could mean another address at each
 start.  Nothing here may touch a socket.
@@ -13,6 +13,7 @@ import attrs
 from snowowl.config.words import quote, show
 
 PORT_DEFAULT = 69  # RFC 1350 section 4: a request goes to port 69
+_UNIX_PATH_MAX = 107  # unix(7): sun_path has 108, with the closing NUL
 _SCOPE_MAX = 15  # Linux: IFNAMSIZ is 16 with the closing NUL
 
 
@@ -47,6 +48,32 @@ def parse_listen(text: str) -> ListenAddress:
         if host or not colon:
             host = _plain_host(host, text)
     return ListenAddress(host, _port(port_text, text))
+
+
+@attrs.frozen
+class UnixAddress:
+    """A Unix socket; `str()` writes it so that `parse_metrics_listen` reads it back."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+def parse_metrics_listen(text: str) -> ListenAddress | UnixAddress:
+    """Read where metrics are told: `ADDR:PORT`, `[v6]:PORT` or `unix:/PATH`.  Raises ValueError."""
+    kind, colon, path = text.partition(":")
+    if kind == "unix" and colon:
+        if not path.startswith("/"):
+            raise ValueError(
+                f"{show(text)}: the path must be absolute, like unix:/run/snowowl.sock"
+            )
+        if len(path.encode(errors="surrogateescape")) > _UNIX_PATH_MAX or "\0" in path:
+            raise ValueError(f"{show(text)}: a socket's path has at most {_UNIX_PATH_MAX} octets")
+        return UnixAddress(path)
+    if not text.rpartition(":")[2].isdecimal():
+        raise ValueError(f"{show(text)} is not of the form ADDR:PORT or unix:/PATH")
+    return parse_listen(text)
 
 
 def _split_bracketed(text: str) -> tuple[str, str]:

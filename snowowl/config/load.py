@@ -32,7 +32,7 @@ _TRUTH = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "
 
 
 def load_config(path: str | os.PathLike[str]) -> Config:
-    """Read a file; a relative `server.root` in it becomes relative to the file's folder.
+    """Read a file; relative paths in it become relative to the file's folder.
 
     Blocks on the disk.  Raises ConfigError with every problem, and nothing else.
     """
@@ -49,14 +49,19 @@ def load_config(path: str | os.PathLike[str]) -> Config:
         raise ConfigError([Problem(file, line, "", message)]) from None
     plain = _parse(text, file)
     config = _config(plain, text, file)
-    if _has_root(plain):
-        server = attrs.evolve(config.server, root=Path(file).parent / config.server.root)
+    folder = Path(file).parent
+    if _has(plain, "server", "root"):
+        server = attrs.evolve(config.server, root=folder / config.server.root)
         config = attrs.evolve(config, server=server)
+    if config.audit.file is not None:
+        config = attrs.evolve(
+            config, audit=attrs.evolve(config.audit, file=folder / config.audit.file)
+        )
     return config
 
 
 def parse_config(text: str, *, file: str = "<config>") -> Config:
-    """Read TOML text; `file` is what problems call it.  A relative `server.root` stays as it is.
+    """Read TOML text; `file` is what problems call it.  Relative paths stay as they are.
 
     Raises ConfigError with every problem, and nothing else.
     """
@@ -158,6 +163,6 @@ def _problem(fault: Fault, positions: Positions, file: str) -> Problem:
     return Problem(file, positions.line(path), dotted(path), fault.message)
 
 
-def _has_root(plain: Mapping[str, object]) -> bool:
-    server = plain.get("server")
-    return isinstance(server, dict) and "root" in server
+def _has(plain: Mapping[str, object], table: str, key: str) -> bool:
+    found = plain.get(table)
+    return isinstance(found, dict) and key in found

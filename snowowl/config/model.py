@@ -17,19 +17,19 @@ import attrs
 
 from snowowl.config.constraints import Check, Items, Range, check_text
 from snowowl.config.keys import Conflict, changed, doc
+from snowowl.config.limits import AccessConfig, LimitsConfig
 from snowowl.config.listen import ListenAddress, parse_listen
+from snowowl.config.outputs import AuditConfig, LogConfig, MetricsConfig
 from snowowl.config.performance import PerformanceConfig
+from snowowl.config.write import WriteConfig
 
 Address = Annotated[str, Check(parse_listen)]
-Pattern = Annotated[str, Check(check_text)]
+UserName = Annotated[str, Check(check_text)]
 Port = Annotated[int, Range(1, 65535)]
 Workers = Annotated[int, Range(1, 256)] | Literal["auto"]
 OptionName = Literal["blksize", "timeout", "tsize", "windowsize", "rollover"]
 
 BLKSIZE_DEFAULT = 512  # RFC 1350 section 2: what a block is if nobody asks
-
-SIZE_MAX_DEFAULT = 1 << 30
-"""1 GiB: larger than the disk images that switches and boards upload, smaller than a disk."""
 
 
 @attrs.frozen(kw_only=True)
@@ -79,6 +79,27 @@ class ServerConfig:
         default=10.0,
         metadata=doc(
             "How long running transfers may go on after the server was told to stop.",
+        ),
+    )
+    user: UserName = attrs.field(
+        default="nobody",
+        metadata=doc(
+            "The user that `snowowl serve` becomes, for good, once its ports are bound, if it was"
+            ' started as root. "root": stay root.',
+        ),
+    )
+    group: UserName | None = attrs.field(
+        default=None,
+        metadata=doc(
+            "The group that goes with user. Not set: the user's own.",
+            example='"tftp"',
+        ),
+    )
+    landlock: bool = attrs.field(
+        default=True,
+        metadata=doc(
+            "Let the kernel keep the process to the root, and to the few other files that it needs"
+            " (Landlock, Linux 5.13).",
         ),
     )
 
@@ -209,72 +230,10 @@ class NamesConfig:
             "Read \\ in a name as /, as Windows boot loaders mean it.",
         ),
     )
-
-
-@attrs.frozen(kw_only=True)
-class WriteConfig:
-    """The `[write]` table."""
-
-    enabled: bool = attrs.field(
+    hidden: bool = attrs.field(
         default=False,
         metadata=doc(
-            "Let clients write files. TFTP knows no passwords: everybody who reaches the port may.",
-        ),
-    )
-    overwrite: bool = attrs.field(
-        default=False,
-        metadata=doc(
-            "Let an upload replace a file that exists, if its permissions let the server write it.",
-        ),
-    )
-    create: bool = attrs.field(
-        default=True,
-        metadata=doc(
-            "Let an upload make a new file. If not, only files that exist may be written, which"
-            " needs overwrite.",
-        ),
-    )
-    patterns: tuple[Pattern, ...] = attrs.field(
-        default=("*",),
-        metadata=doc(
-            'Names that may be written, as shell patterns for the whole name beneath the root: "*"'
-            ' also matches "/".',
-        ),
-    )
-    size_max: Annotated[int, Range(0, (1 << 63) - 1)] = attrs.field(
-        default=SIZE_MAX_DEFAULT,
-        metadata=doc(
-            "The largest upload, in octets.",
-        ),
-    )
-
-
-@attrs.frozen(kw_only=True)
-class LimitsConfig:
-    """The `[limits]` table."""
-
-    transfers_max: Annotated[int, Range(1, 1_000_000)] = attrs.field(
-        default=10_000,
-        metadata=doc(
-            "The most transfers at the same time.",
-        ),
-    )
-
-
-@attrs.frozen(kw_only=True)
-class LogConfig:
-    """The `[log]` table."""
-
-    format: Literal["console", "logfmt", "json"] = attrs.field(
-        default="console",
-        metadata=doc(
-            'How a line of the log looks: "console" for people, "logfmt" or "json" for programs.',
-        ),
-    )
-    level: Literal["debug", "info", "warning", "error"] = attrs.field(
-        default="info",
-        metadata=doc(
-            "The least important events that are logged.",
+            "Serve and take names that begin with a dot, or lie in a folder that does.",
         ),
     )
 
@@ -301,13 +260,25 @@ class Config:
         factory=WriteConfig,
         metadata=doc("Whether clients may upload, and what."),
     )
+    access: AccessConfig = attrs.field(
+        factory=AccessConfig,
+        metadata=doc("Who is served."),
+    )
     limits: LimitsConfig = attrs.field(
         factory=LimitsConfig,
-        metadata=doc("What the server takes on at most."),
+        metadata=doc("What the server takes on at most, of all and of one client."),
     )
     log: LogConfig = attrs.field(
         factory=LogConfig,
         metadata=doc("What is logged, and how it looks."),
+    )
+    audit: AuditConfig = attrs.field(
+        factory=AuditConfig,
+        metadata=doc("A record of what happened, for programs."),
+    )
+    metrics: MetricsConfig = attrs.field(
+        factory=MetricsConfig,
+        metadata=doc("Counters and histograms for Prometheus."),
     )
     performance: PerformanceConfig = attrs.field(
         factory=PerformanceConfig,
@@ -333,7 +304,7 @@ class Config:
         return tuple(
             f"{key}: {reason}"
             for key, reason in chain(
-                self._unused(), self._unused_write(), self.performance.unused(blksize_max)
+                self._unused(), self.write.unused(), self.performance.unused(blksize_max)
             )
         )
 
@@ -351,17 +322,3 @@ class Config:
                     f"protocol.{key}",
                     f'has no effect while protocol.refuse_options has "{option}"',
                 )
-
-    def _unused_write(self) -> Iterator[tuple[str, str]]:
-        write = self.write
-        if not write.enabled:
-            for key in changed(write):
-                yield f"write.{key}", "has no effect while write.enabled is false"
-            return
-        if not write.create and not write.overwrite:
-            yield (
-                "write.create",
-                "nothing can be written while write.create and write.overwrite are both false",
-            )
-        if not write.patterns:
-            yield "write.patterns", "nothing can be written while there are no patterns"

@@ -129,7 +129,8 @@ def _hint(key: str, path: KeyPath) -> str:
     here = [place[-1] for place, home in fields.items() if home == path]
     near = closest(key, here)
     if near is None:
-        everywhere = {place[-1]: dotted(place) for place in fields}
+        # The first of a name: what is asked for most comes first in the model.
+        everywhere = {place[-1]: dotted(place) for place in reversed(fields)}
         near = everywhere.get(closest(key, everywhere) or "")
     return f" (did you mean {near}?)" if near else ""
 

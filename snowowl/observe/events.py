@@ -21,6 +21,29 @@ class Direction(Enum):
     WRITE = "WRQ"
 
 
+class Refusal(Enum):
+    """Why a request is not served although nothing is wrong with it."""
+
+    NETWORK = "network"
+    """The client's network is not served (access.allow, access.deny)."""
+    REQUESTS = "requests"
+    """Too many requests that nobody answers (limits.requests_per_second)."""
+    UNANSWERED = "unanswered"
+    """The oldest transfer without an answer gave way (limits.unanswered_max)."""
+    ERRORS = "errors"
+    """An ERROR was not sent, there were too many (limits.errors_per_second)."""
+    TRANSFERS = "transfers"
+    """limits.transfers_max"""
+    CLIENT_TRANSFERS = "client-transfers"
+    """limits.client_transfers_max"""
+    UPLOADS = "uploads"
+    """limits.uploads_max"""
+    OPEN_FILES = "open-files"
+    """limits.open_files_max"""
+    QUEUE = "queue"
+    """The server could not keep up."""
+
+
 @attrs.frozen
 class ServerStarted:
     """The server listens; `addresses` are texts like ``192.0.2.1:69``."""
@@ -28,6 +51,36 @@ class ServerStarted:
     addresses: tuple[str, ...]
     root: str
     workers: int = 1
+
+
+@attrs.frozen
+class PrivilegesDropped:
+    """The process has become another user, for good."""
+
+    user: str
+    group: str
+
+
+@attrs.frozen
+class Confined:
+    """The kernel keeps the process to some folders (Landlock), by this version of its rules."""
+
+    abi: int
+    folders: tuple[str, ...]
+
+
+@attrs.frozen
+class SafetyMissing:
+    """A guard cannot be had, or was turned off; `reason` says which, and what to do."""
+
+    reason: str
+
+
+@attrs.frozen
+class AccessNarrowed:
+    """At these public addresses only private networks are served, as nothing else was allowed."""
+
+    addresses: tuple[str, ...]
 
 
 @attrs.frozen
@@ -75,10 +128,14 @@ class ServerStopped:
 
 @attrs.frozen
 class ServerReloaded:
-    """New requests are served by a new configuration; `kept` are the keys that could not change."""
+    """New requests are served by a new configuration; `kept` are the keys that could not change.
+
+    `changed` are texts like ``limits.transfers_max: 100, was 200``.
+    """
 
     root: str
     kept: tuple[str, ...]
+    changed: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -119,6 +176,8 @@ class RequestReceived:
     filename: bytes
     mode: Mode
     options: Options
+    number: int = 0
+    """The same as of the transfer that it begins."""
 
 
 @attrs.frozen
@@ -150,6 +209,45 @@ class RequestsDropped:
 
 
 @attrs.frozen
+class RequestsRefused:
+    """Requests were refused, or left without an answer, for one reason, since that was told last.
+
+    Told at once for the first, and then once a minute.
+    """
+
+    refusal: Refusal
+    count: int
+    client: str
+    """One of those who asked."""
+
+
+@attrs.frozen
+class TraversalAttempted:
+    """A name would have led out of the root; the request was refused."""
+
+    client: str
+    direction: Direction
+    filename: bytes
+
+
+@attrs.frozen
+class TransferStarted:
+    """A transfer's terms are settled and its first packet is about to be sent.
+
+    For each there is one `TransferFinished` with its number.
+    """
+
+    number: int
+    client: str
+    direction: Direction
+    filename: bytes
+    mode: Mode
+    size: int | None
+    """Octets on the wire, where they are known."""
+    granted: Options
+
+
+@attrs.frozen
 class RolloverExpected:
     """A file has more blocks than there are numbers: said before it is sent (rule R11)."""
 
@@ -175,6 +273,10 @@ class TransferFinished:
     outcome: Outcome
     detail: str = ""
     """For the operator: what the peer was not told, such as the reason of an I/O error."""
+    number: int = 0
+    """Counts the requests of a process."""
+    stored: bytes = b""
+    """The name beneath the root that an upload was stored by."""
 
 
 @attrs.frozen
@@ -187,6 +289,10 @@ class InternalError:
 
 Event = (
     ServerStarted
+    | PrivilegesDropped
+    | Confined
+    | SafetyMissing
+    | AccessNarrowed
     | DatapathChosen
     | KeyWithoutEffect
     | DatapathLowered
@@ -201,6 +307,9 @@ Event = (
     | RequestMalformed
     | RequestDoubled
     | RequestsDropped
+    | RequestsRefused
+    | TraversalAttempted
+    | TransferStarted
     | RolloverExpected
     | TransferFinished
     | InternalError

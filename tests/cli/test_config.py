@@ -13,8 +13,16 @@ import click
 import pytest
 
 from snowowl.cli.config import _FILE_VARIABLE, config
-from snowowl.config import CONFIG_VARIABLE, VARIABLES, Config, default_document, parse_config
-from snowowl.config.model import LogConfig, ServerConfig, WriteConfig
+from snowowl.config import (
+    CONFIG_VARIABLE,
+    VARIABLES,
+    Config,
+    LogConfig,
+    ServerConfig,
+    WriteConfig,
+    default_document,
+    parse_config,
+)
 from snowowl.config.schema import json_schema
 
 GOOD = '[log]\nlevel = "debug"\n'

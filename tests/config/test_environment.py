@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snowowl.config import Config
 from snowowl.config.environment import (
     VARIABLES,
     Change,
@@ -16,7 +17,6 @@ from snowowl.config.environment import (
     parse_truth,
     unknown_variables,
 )
-from snowowl.config.model import Config
 from snowowl.config.overlay import override
 from snowowl.config.problems import ConfigError
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snowowl.config.listen import ListenAddress, parse_listen
+from snowowl.config.listen import ListenAddress, parse_listen, parse_metrics_listen
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,16 @@ def test_any_other_text_raises_value_error_only(text: str) -> None:
         assert read.isprintable()
     else:
         assert reading(str(read)) == read
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:9169", "[::1]:0", "unix:/run/snowowl/metrics.sock"])
+def test_addresses_for_metrics(text: str) -> None:
+    assert str(parse_metrics_listen(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "127.0.0.1", "unix:relative", "unix:", "localhost:9169", "unix:/" + 107 * "x"]
+)
+def test_what_is_no_address_for_metrics(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_metrics_listen(text)

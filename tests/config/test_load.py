@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snowowl.config import Config
 from snowowl.config.load import SIZE_MAX, load_config, parse_config
-from snowowl.config.model import Config
 from snowowl.config.problems import ConfigError
 
 

@@ -7,15 +7,10 @@ from pathlib import Path
 import attrs
 import pytest
 
+from snowowl.config import Config, ProtocolConfig, ServerConfig, WriteConfig
 from snowowl.config.keys import tables
 from snowowl.config.listen import ListenAddress
-from snowowl.config.model import (
-    Config,
-    ProtocolConfig,
-    ServerConfig,
-    Workers,
-    WriteConfig,
-)
+from snowowl.config.model import Workers
 
 
 def test_the_defaults_serve_the_current_folder_read_only() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from snowowl.config import Config, LogConfig, ProtocolConfig, ServerConfig, WriteConfig
 from snowowl.config.environment import Change
-from snowowl.config.model import Config, LogConfig, ProtocolConfig, ServerConfig, WriteConfig
 from snowowl.config.overlay import override
 from snowowl.config.performance import BatchConfig, SocketsConfig
 from snowowl.config.problems import ConfigError

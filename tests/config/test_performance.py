@@ -6,8 +6,8 @@ import tomllib
 
 import pytest
 
+from snowowl.config import Config
 from snowowl.config.load import parse_config
-from snowowl.config.model import Config
 from snowowl.config.overlay import override
 from snowowl.config.performance import (
     BatchConfig,

@@ -8,9 +8,9 @@ from typing import cast
 import attrs
 import pytest
 
+from snowowl.config import Config
 from snowowl.config.keys import own_keys, tables
 from snowowl.config.load import parse_config
-from snowowl.config.model import Config
 from snowowl.config.problems import ConfigError
 from snowowl.config.schema import Json, _mark, json_schema
 

@@ -199,7 +199,7 @@ def test_elements_of_arrays_are_named() -> None:
         ({"server": {"lissten": 1}}, "server.lissten", "did you mean listen?"),
         ({"server": {"Port-Range": 1}}, "server.Port-Range", "did you mean port_range?"),
         ({"server": {"blksize_max": 1}}, "server.blksize_max", "belongs in [protocol]"),
-        ({"listen": 1}, "listen", "belongs in [server]"),
+        ({"listen": 1}, "listen", "belongs in [server] or [metrics]"),
         ({"server": {"write": {}}}, "server.write", "belongs at the top: [write]"),
         ({"sever": {}}, "sever", "did you mean server?"),
         ({"batch": {}}, "batch", "its place is [performance.platform.batch]"),

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from trio.testing import MockClock
 
-from snowowl.config.model import ProtocolConfig
+from snowowl.config import ProtocolConfig
 from snowowl.testing.conformance import (
     Report,
     Settings,

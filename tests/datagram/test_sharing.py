@@ -18,8 +18,7 @@ import trio
 
 import snowowl
 from snowowl.client import ClientOptions, get, put
-from snowowl.config import Config
-from snowowl.config.model import ServerConfig, WriteConfig
+from snowowl.config import Config, ServerConfig, WriteConfig
 from snowowl.datagram.interface import LocalAddress, Received
 from snowowl.datagram.layouts import MessageLayout
 from snowowl.datagram.settings import Settings

@@ -140,7 +140,7 @@ def test_a_damaged_script_is_read_or_refused() -> None:
 
 
 @pytest.mark.parametrize("head", [b"\0\2", b"\0\3", b""])
-def test_no_script_has_more_octets_than_a_datagram(head):
+def test_no_script_has_more_octets_than_a_datagram(head: bytes) -> None:
     octets = head + bytes(65535)
     for name in (None, b"", octets[2:2]):
         assert len(made_harmless(octets, name)) <= DATAGRAM_MAX

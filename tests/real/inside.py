@@ -20,9 +20,8 @@ import trio
 
 import snowowl
 from snowowl import ClientOptions
-from snowowl.config import Config
+from snowowl.config import Config, ServerConfig, WriteConfig
 from snowowl.config.environment import Change
-from snowowl.config.model import ServerConfig, WriteConfig
 from snowowl.config.overlay import override
 from snowowl.datagram.address import SocketAddress
 from snowowl.datagram.calls import Calls

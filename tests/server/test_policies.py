@@ -6,8 +6,7 @@ import pytest
 from trio.testing import MockClock
 
 from snowowl import ClientOptions
-from snowowl.config import Config
-from snowowl.config.model import ProtocolConfig
+from snowowl.config import Config, ProtocolConfig
 from snowowl.datagram.interface import LocalAddress
 from snowowl.server.policies import MTU_MAX_AGE_SECONDS, Policies
 from snowowl.testing.link import Link

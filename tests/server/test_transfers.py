@@ -9,7 +9,7 @@ from trio.testing import MockClock
 import snowowl
 from snowowl import ClientError, ClientOptions
 from snowowl.client.errors import Reason
-from snowowl.config.model import Config, ProtocolConfig, ServerConfig
+from snowowl.config import Config, ProtocolConfig, ServerConfig
 from snowowl.content.errors import ContentError
 from snowowl.content.sink import Sink
 from snowowl.content.store import Store

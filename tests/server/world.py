@@ -12,8 +12,7 @@ import trio
 from trio.testing import MockClock
 
 import snowowl
-from snowowl.config import Config
-from snowowl.config.model import LimitsConfig, ProtocolConfig, ServerConfig, WriteConfig
+from snowowl.config import Config, LimitsConfig, ProtocolConfig, ServerConfig, WriteConfig
 from snowowl.datagram.interface import Packet
 from snowowl.observe.events import (
     Event,

@@ -18,7 +18,7 @@ import attrs
 import trio
 
 import snowowl
-from snowowl.config.model import ServerConfig, WriteConfig
+from snowowl.config import ServerConfig, WriteConfig
 from snowowl.datagram import address
 from snowowl.testing.kernel import KernelFaults, ReceiveBuffer
 from snowowl.testing.link import Link

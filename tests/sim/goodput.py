@@ -23,7 +23,7 @@ import click
 import trio
 
 import snowowl
-from snowowl.config.model import ServerConfig, WriteConfig
+from snowowl.config import ServerConfig, WriteConfig
 from snowowl.testing.link import Link
 from snowowl.testing.simnetwork import SimNetwork
 from snowowl.testing.simulation import Simulation, simulate

@@ -19,7 +19,7 @@ import attrs
 import trio
 
 import snowowl
-from snowowl.config.model import LimitsConfig, ServerConfig, WriteConfig
+from snowowl.config import LimitsConfig, ServerConfig, WriteConfig
 from snowowl.datagram import address
 from snowowl.testing.kernel import NO_FAULTS, KernelFaults
 from snowowl.testing.link import Datagram, Link

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 import snowowl
-from snowowl.config.model import ServerConfig, WriteConfig
+from snowowl.config import ServerConfig, WriteConfig
 from snowowl.content.temporary import Temporary
 from snowowl.testing.link import Link
 from snowowl.testing.simnetwork import SimNetwork

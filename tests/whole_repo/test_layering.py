@@ -43,16 +43,17 @@ RINGS: Final = {
     "protocol": ring("wire", pure=True),
     "content": ring("wire", "attrs trio"),
     "datagram": ring("", "attrs trio"),
-    "observe": ring("wire protocol content", "attrs structlog trio"),
+    "host": ring("", "attrs trio"),
+    "observe": ring("wire protocol content", "attrs prometheus_client structlog trio"),
     "config": ring("wire protocol content datagram", "attrs cattrs tomlkit"),
-    "server": ring("wire protocol content datagram observe config", "attrs trio"),
+    "server": ring("wire protocol content datagram host observe config", "attrs h11 trio"),
     "client": ring("wire protocol content datagram observe config", "attrs trio"),
     "testing": ring(
         "wire protocol content datagram observe config server client",
         "attrs trio hypothesis pytest",
     ),
     "cli": ring(
-        "wire protocol content datagram observe config server client testing",
+        "wire protocol content datagram host observe config server client testing",
         "attrs click rich trio tomlkit",
     ),
     # The public names, imported when they are used.

@@ -16,6 +16,7 @@ import attrs
 
 from snowowl.content.errors import ContentError
 from snowowl.content.names import NameRules, components
+from snowowl.observe.describe import describe, options_text
 from snowowl.observe.events import (
     Direction,
     Event,
@@ -25,7 +26,6 @@ from snowowl.observe.events import (
     ServerStarted,
     TransferFinished,
 )
-from snowowl.observe.log import describe, options_text
 from snowowl.observe.words import outcome_words, printable, size_text
 from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.wire.packets import Mode, Options
