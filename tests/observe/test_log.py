@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snowowl.observe.describe import Level
 from snowowl.observe.events import (
     Direction,
     Event,
@@ -28,7 +29,7 @@ from snowowl.observe.events import (
     WorkerEnded,
     WorkerStarted,
 )
-from snowowl.observe.log import Format, Level, LogObserver
+from snowowl.observe.log import Format, LogObserver
 from snowowl.observe.observers import Observers
 from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.wire.packets import Mode

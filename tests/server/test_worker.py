@@ -19,7 +19,7 @@ import pytest
 
 from snowowl.config import Config, LogConfig, ServerConfig
 from snowowl.datagram.system import open_group
-from snowowl.observe.log import Level
+from snowowl.observe.describe import Level
 from snowowl.server.channel import Order
 from snowowl.server.worker import work
 from tests.real.harness import Address, Peer, ack, data, error_code, rrq
