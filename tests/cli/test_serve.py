@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from snowowl.cli import serve as module
+from snowowl.cli import serve_program
 from snowowl.config import VARIABLES, Config
 from snowowl.server.errors import RootError
 from tests.cli.program import SECONDS, run, serving
@@ -31,7 +32,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         seen.append(config)
         return 0
 
-    monkeypatch.setattr(module, "_run", start)
+    monkeypatch.setattr(serve_program, "run", start)
     return seen
 
 
@@ -164,7 +165,7 @@ def test_it_takes_as_many_descriptors_as_it_may() -> None:
             (line,) = [line for line in limits.read_text().splitlines() if "open files" in line]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    expected = min(before[1], module.DESCRIPTORS_WANTED)
+    expected = min(before[1], serve_program.DESCRIPTORS_WANTED)
     assert int(line.split()[3]) == expected
 
 

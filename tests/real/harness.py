@@ -258,7 +258,7 @@ class Server:
 
 # Imports first what the server imports late: nobody may be able to enter the folders of this Python.
 _AS_NOBODY = f"""
-import os, sys, snowowl.cli.serve, snowowl.config, snowowl.server.errors, snowowl.server.serve
+import os, sys, snowowl.cli.serve, snowowl.cli.serve_program, snowowl.config, snowowl.server.errors, snowowl.server.serve
 from snowowl.observe import log, writer
 log.LogObserver(print, form="console", level="info"), "x".encode("idna")
 if os.geteuid() == 0:
