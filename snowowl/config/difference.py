@@ -59,7 +59,7 @@ def _with(table: attrs.AttrsInstance, path: Sequence[str], value: object) -> att
     name, *beneath = path
     if beneath:
         value = _with(getattr(table, name), beneath, value)
-    return attrs.evolve(table, **{name: value})  # type: ignore[misc] - every table is an attrs class
+    return attrs.evolve(table, **{name: value})  # type: ignore[misc]  # every table is a class of attrs
 
 
 def _shown(value: object) -> str:
