@@ -96,7 +96,7 @@ def serve(
     snowowl serve --writable boot                  new files may be uploaded
 
     SIGTERM lets running transfers finish (server.drain_seconds), a second one or SIGINT does not.
-    With workers, SIGHUP reads the configuration anew for all that begins after it.
+    SIGHUP reads the configuration anew for all that begins after it.
 
     Exit status: 0 after SIGTERM, 1 cannot serve, 2 usage, 78 bad configuration, 130 after SIGINT.
     """  # noqa: D301 - the escape is meant: click keeps the lines of a paragraph that begins with it

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from snowowl.cli import EXIT_INTERRUPTED
 
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 
     Configure = Callable[[], Config]
 
-    class Serve(Protocol):
-        """Serves until it is cancelled, or until `drain` is set and all is done."""
-
-        def __call__(
-            self, config: Config, *, observers: Sequence[Observer], drain: trio.Event
-        ) -> Awaitable[None]:
-            """Raise ListenError, RootError or WorkerError if it cannot begin."""
-
 
 DESCRIPTORS_WANTED = 65536  # for limits.transfers_max uploads, and sockets of their own
 
@@ -39,12 +31,8 @@ def run(config: Config, configure: Configure) -> int:
     import trio
 
     _raise_descriptor_limit()
-    if _processes(config) == 1:
-        from snowowl.server.serve import serve as serve_until
-
-        return trio.run(_Program(config).run, serve_until)
-    program = _Supervised(config, configure)
-    return trio.run(program.run, program.supervise)
+    kind = _Program if _processes(config) == 1 else _Supervised
+    return trio.run(kind(config, configure).run)
 
 
 def _processes(config: Config) -> int:
@@ -59,9 +47,10 @@ def _processes(config: Config) -> int:
 class _Program:
     """A server with its log and its signals."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, configure: Configure) -> None:
         import trio
 
+        from snowowl.cli.serve_reloads import Reloads
         from snowowl.observe.log import LogObserver
         from snowowl.observe.writer import LineWriter, stderr_descriptor
 
@@ -76,8 +65,9 @@ class _Program:
             colors=_wants_colors(),
         )
         self.writer.dropped_line = self.log.dropped
+        self.reloads = Reloads(configure, self.observe, warn=self.warn)
 
-    async def run(self, serve_until: Serve) -> int:
+    async def run(self) -> int:
         """Run a server in this program; return the exit status."""
         import trio
 
@@ -88,9 +78,9 @@ class _Program:
             outer.start_soon(self.writer.run)
             async with trio.open_nursery() as running:
                 running.start_soon(self._watch_signals, running.cancel_scope)
-                self.start(running)
+                running.start_soon(self.reloads.watch, self.drain)
                 try:
-                    await serve_until(self.config, observers=[self.observe], drain=self.drain)
+                    await self.serve([self.observe])
                 except (ListenError, RootError, WorkerError) as error:
                     self.exit_status = 1
                     self.log.give_up(str(error))
@@ -98,12 +88,21 @@ class _Program:
             self.writer.close()
         return self.exit_status
 
-    def start(self, nursery: trio.Nursery) -> None:
-        """Start what else is needed."""
+    async def serve(self, observers: Sequence[Observer]) -> None:
+        """Serve in this process.  Raises ListenError, RootError or WorkerError."""
+        from snowowl.server.serve import serve
+
+        await serve(self.config, observers=observers, drain=self.drain, reloads=self.reloads.taken)
 
     def observe(self, event: Event) -> None:
-        """Log what the server tells."""
+        """Log what the server tells, in the form that it has now."""
+        from snowowl.observe.events import ServerReloaded
+
+        if isinstance(event, ServerReloaded) and self.reloads.read is not None:
+            log = self.reloads.read.log
+            self.log.set_form(log.format, log.level)
         self.log(event)
+        self.reloads.observe(event)
 
     def warn(self, config: Config) -> None:
         """Name what was set and has no effect."""
@@ -129,64 +128,20 @@ class _Program:
 
 
 class _Supervised(_Program):
-    """A server of several processes, with the signal that has them take a new configuration."""
+    """A server of several processes."""
 
-    def __init__(self, config: Config, configure: Configure) -> None:
-        super().__init__(config)
-        import trio
-
-        from snowowl.config import Config
-
-        self._configure = configure
-        # Without a buffer: what is read waits for nobody, a second SIGHUP reads anew.
-        self._reloads, self._taken = trio.open_memory_channel[Config](0)
-
-    async def supervise(
-        self, config: Config, *, observers: Sequence[Observer], drain: trio.Event
-    ) -> None:
+    async def serve(self, observers: Sequence[Observer]) -> None:
         """Serve by several processes."""
         from snowowl.server.supervisor import supervise
 
         await supervise(
-            config,
-            _processes(config),
+            self.config,
+            _processes(self.config),
             observers=observers,
-            drain=drain,
-            reloads=self._taken,
+            drain=self.drain,
+            reloads=self.reloads.taken,
             colors=_wants_colors(),
         )
-
-    def start(self, nursery: trio.Nursery) -> None:
-        """Start to wait for SIGHUP."""
-        nursery.start_soon(self._watch_reloads)
-
-    def observe(self, event: Event) -> None:
-        """Log what the server tells, in the form that it has now."""
-        from snowowl.observe.events import ServerReloaded
-
-        if isinstance(event, ServerReloaded):
-            self.log.set_form(self.config.log.format, self.config.log.level)
-        self.log(event)
-
-    async def _watch_reloads(self) -> None:
-        import trio
-
-        from snowowl.config import ConfigError
-        from snowowl.observe.events import ReloadFailed
-
-        # Trio raises again, at the end, what nobody has taken: it must not kill us then.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        with trio.open_signal_receiver(signal.SIGHUP) as signals:
-            async for _ in signals:
-                try:
-                    config = await trio.to_thread.run_sync(self._configure)
-                except ConfigError as error:
-                    for problem in error.problems:
-                        self.log(ReloadFailed(f"{problem}"))
-                    continue
-                self.warn(config)
-                self.config = config
-                await self._reloads.send(config)
 
 
 def _raise_descriptor_limit() -> None:

@@ -196,6 +196,8 @@ def _describe_supervision(
             fields: Fields = {"root": printable(root)}
             if changed:
                 fields["changed"] = "; ".join(map(printable, changed))
+            if not kept and not changed:
+                return "info", "reloaded: the configuration has not changed", fields
             if not kept:
                 return "info", "reloaded: new requests are served as now configured", fields
             keys = " and ".join(kept)

@@ -130,7 +130,8 @@ class ServerStopped:
 class ServerReloaded:
     """New requests are served by a new configuration; `kept` are the keys that could not change.
 
-    `changed` are texts like ``limits.transfers_max: 100, was 200``.
+    `changed` are texts like ``limits.transfers_max: 100, was 200``, relative to what was in effect.
+    The root was opened anew even if there are none.
     """
 
     root: str

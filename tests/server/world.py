@@ -17,7 +17,9 @@ from snowowl.datagram.interface import Packet
 from snowowl.observe.events import (
     Event,
     InternalError,
+    ReloadFailed,
     RequestReceived,
+    ServerReloaded,
     ServerStarted,
     ServerStopped,
     TransferFinished,
@@ -94,6 +96,9 @@ class World:
         """Observers that can be added while a server runs."""
         self.bugs_expected = 0
         self.drain = trio.Event()
+        self.retire = trio.Event()
+        self.unchangeable: list[str] = []
+        """Keys that a reload is told cannot change."""
         self._boards: list[SimEndpoint] = []
 
     def config(
@@ -144,9 +149,10 @@ class World:
         """
         clock = trio.lowlevel.current_clock()
         assert isinstance(clock, MockClock), "the test must ask for the fixture `clock`"
-        self.drain = trio.Event()
+        self.drain, self.retire = trio.Event(), trio.Event()
+        self._reloads, receive = trio.open_memory_channel[Config](0)
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._serve, config or self.config(), observers)
+            await nursery.start(self._serve, config or self.config(), receive, observers)
             try:
                 yield nursery
             finally:
@@ -155,6 +161,7 @@ class World:
     async def _serve(
         self,
         config: Config,
+        reloads: trio.MemoryReceiveChannel[Config],
         observers: tuple[Observer, ...],
         task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -163,8 +170,23 @@ class World:
             observers=[self._tell, *observers],
             network=self.network,
             drain=self.drain,
+            retire=self.retire,
+            reloads=reloads,
+            unchangeable=lambda _: self.unchangeable,
             task_status=task_status,
         )
+
+    async def reload(self, config: Config) -> ServerReloaded | ReloadFailed:
+        """Have the server take another configuration; return what it says of it."""
+        before = len(self.events)
+        await self._reloads.send(config)
+        await trio.testing.wait_all_tasks_blocked()
+        (told,) = [
+            event
+            for event in self.events[before:]
+            if isinstance(event, ServerReloaded | ReloadFailed)
+        ]
+        return told
 
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:
