@@ -26,8 +26,14 @@ OCTETS_MAX = (1 << 63) - 1
 RETRIES = 1000  # it is the time that ends a check
 
 
+class _WrongUse(click.UsageError):
+    """Wrong use, which is UNKNOWN: 2, as is usual, would say that the server is down."""
+
+    exit_code = UNKNOWN
+
+
 class _Check(click.Command):
-    """A command whose wrong use is UNKNOWN: 2, as is usual, would say that the server is down."""
+    """A command that is never wrongly used with status 2."""
 
     def make_context(
         self,
@@ -40,16 +46,14 @@ class _Check(click.Command):
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
-            error.exit_code = UNKNOWN
-            raise
+            raise _WrongUse(error.format_message(), error.ctx) from error
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the check."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            error.exit_code = UNKNOWN
-            raise
+            raise _WrongUse(error.format_message(), ctx) from error
 
 
 @click.command(cls=_Check)
