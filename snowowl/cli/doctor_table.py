@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from snowowl.cli.doctor_checks.finding import Finding, Level
-from snowowl.observe.words import printable
+from snowowl.config.words import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -94,7 +94,7 @@ def owners_of(port: int, machine: Machine) -> list[tuple[int, str]]:
                 inodes.add(f"socket:[{words[9]}]")
     found = []
     for pid in _processes(machine) if inodes else ():
-        if inodes & set(_descriptors(machine, pid)):
+        if not inodes.isdisjoint(_descriptors(machine, pid)):
             words = machine.text(f"proc/{pid}/cmdline").split("\0")
             found.append((pid, " ".join(words).strip()[:80]))
     return found
@@ -108,9 +108,9 @@ def _processes(machine: Machine) -> list[int]:
     return sorted(int(name) for name in names if name.isdecimal())[:_PROCESSES_MAX]
 
 
-def _descriptors(machine: Machine, pid: int) -> Iterator[str]:
+def _descriptors(machine: Machine, pid: int) -> list[str]:
     try:
-        for entry in os.scandir(machine.path(f"proc/{pid}/fd")):
-            yield os.readlink(entry.path)  # noqa: PTH115 - of a DirEntry
+        with os.scandir(machine.path(f"proc/{pid}/fd")) as entries:
+            return [os.readlink(entry.path) for entry in entries]  # noqa: PTH115 - of a DirEntry
     except OSError:  # not ours to see, or gone
-        return
+        return []

@@ -42,6 +42,8 @@ class Reply:
     host: str
     tid: Tid
     fault: str = ""
+    served: bool = True
+    """There was a server to ask."""
     seconds: float = 0.0
     """For the small file: a round trip for the request, one for its block."""
 
@@ -124,7 +126,7 @@ async def _serve_and_fetch(config: Config, folder: Path, host: str, tid: Tid) ->
             reply = await _fetch_both(host, port, tid)
             nursery.cancel_scope.cancel()
     except* OSError as group:
-        reply = Reply(host, tid, f"cannot be served: {group.exceptions[0]}")
+        reply = Reply(host, tid, str(group.exceptions[0]), served=False)
     return reply
 
 
@@ -143,7 +145,7 @@ async def _fetch_both(host: str, port: int, tid: Tid) -> Reply:
                 host, tid, f"{name.decode()} file: {probe.octets} octets came, then nothing"
             )
         seconds.append(probe.seconds)
-    return Reply(host, tid, "", seconds[0])
+    return Reply(host, tid, seconds=seconds[0])
 
 
 def _judge(host: str, found: list[Reply], config: Config) -> Finding:
@@ -154,17 +156,19 @@ def _judge(host: str, found: list[Reply], config: Config) -> Finding:
         mine = next(reply for reply in found if reply.tid == chosen)
         took = f"{mine.seconds * 1e3:.1f} ms for a small file"
         return ok("replies", f"{host}: every tid mode answers, {chosen} in {took}")
+    if unserved := next((reply for reply in found if not reply.served), None):
+        return note("replies", f"{host} is not tested: {unserved.fault}")
     told = "; ".join(f"{tid}: {fault}" for tid, fault in bad.items())
     if chosen not in bad:
-        return warn("replies", f"{host}: {told}", f'stay with tid = "{chosen}", which works')
+        return note("replies", f"{host}: {told}", f'stay with tid = "{chosen}", which works')
     if "listen" not in bad:
         return fail(
             "replies",
             f"{host}: answers from other ports do not come back ({told})",
             "serve with --single-port, or let the firewall pass server.port_range",
         )
-    return fail(
+    return warn(
         "replies",
-        f"{host}: no answer comes back in any mode ({told})",
+        f"{host}: no answer comes back in any mode ({told}); asked at a port of the kernel's choice",
         "a firewall on this machine drops UDP: let the listening port in, and answers out",
     )
