@@ -33,6 +33,12 @@ _COMMANDS = {
     "serve": "Serve a folder by TFTP.",
 }
 
+
+def one_liners() -> dict[str, str]:
+    """Return the commands, and what each is for."""
+    return dict(_COMMANDS)
+
+
 _INTERRUPTED = {"check": 3, "fuzz": 2}
 """Commands that say otherwise."""
 
