@@ -112,7 +112,12 @@ class Acceptor:
             direction = Direction.READ if isinstance(request, ReadRequest) else Direction.WRITE
             self._observers.emit(
                 RequestReceived(
-                    candidate.client, direction, request.filename, request.mode, request.options
+                    candidate.client,
+                    direction,
+                    request.filename,
+                    request.mode,
+                    request.options,
+                    candidate.number,
                 )
             )
 
