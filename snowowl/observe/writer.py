@@ -49,7 +49,8 @@ class LineWriter:
         """Why the last ones were."""
         self._fd = fd
         self._next_fd: int | None = None
-        self._writing = False
+        self._in_flight = 0
+        """Lines that a thread writes; more than none for ever, if it had to be abandoned."""
         self._missed = trio.Event()
         self._torn = False
         """The last thing written is the beginning of a line that could not be finished."""
@@ -83,7 +84,7 @@ class LineWriter:
     def release(self) -> None:
         """Close the descriptor, once `run` has ended; not under a thread that still hangs in it."""
         self._take_next()
-        if not self._writing:
+        if not self._in_flight:
             os.close(self._fd)
 
     def close(self) -> None:
@@ -115,9 +116,11 @@ class LineWriter:
                 while self._lines:
                     await self._write_some()
                     self._take_next()
+        if scope.cancelled_caught:
+            self._lose(self._in_flight + len(self._lines), "nobody reads them")
 
     def _take_next(self) -> None:
-        if self._next_fd is None or self._writing:
+        if self._next_fd is None or self._in_flight:
             return
         fd, self._fd, self._next_fd, self._torn = self._fd, self._next_fd, None, False
         with suppress(OSError):
@@ -141,7 +144,7 @@ class LineWriter:
             size += len(self._lines[0])
             pieces.append(self._lines.popleft())
         octets = b"".join([*pieces, told])
-        self._writing = True  # still, if it is abandoned
+        self._in_flight = len(pieces)
         error: Exception | None
         try:
             written, error = await trio.to_thread.run_sync(
@@ -153,7 +156,7 @@ class LineWriter:
             )
         except RuntimeError as no_thread:
             written, error = 0, no_thread
-        self._writing = False
+        self._in_flight = 0
         if written:
             self._torn = octets[written - 1] != _NEWLINE
         if error is not None:
