@@ -140,6 +140,10 @@ class Store:
             label=f"upload of '{display(b'/'.join(parts))}'",
         )
 
+    def retire(self) -> None:
+        """Keep nothing open that nobody uses: only who has begun will still ask.  Idempotent."""
+        self._shelf.close()
+
     def close(self) -> None:
         """Close what no transfer uses; the rest closes with its last user.  Idempotent."""
         self._closed = True

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 import trio
 
+from snowowl.config import Config
 from snowowl.datagram import address
 from snowowl.datagram.interface import Endpoint, Packet, Received
 from snowowl.observe.events import (
@@ -67,6 +68,10 @@ class Acceptor:
         self._drops = DropWatch(endpoint, observers)
         self.closed = False
         """Take no more requests: the server drains."""
+
+    def take(self, config: Config) -> None:
+        """Judge by a new configuration from now on."""
+        self._transfers_max = config.limits.transfers_max
 
     async def run(self) -> None:
         """Receive until cancelled."""

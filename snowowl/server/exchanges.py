@@ -14,6 +14,7 @@ from typing import Final, Literal
 import attrs
 import trio
 
+from snowowl.config import Config
 from snowowl.datagram.address import family_of
 from snowowl.datagram.interface import Endpoint, LocalAddress, Network
 from snowowl.observe.observers import Observers
@@ -63,17 +64,37 @@ class Exchanges:
         self.tuning = tuning
         self._nursery = nursery
         self._observers = observers
-        self._tid = tid
+        self._tid: Tid = tid
         self._port_range = port_range
         self._pools: dict[tuple[int, LocalAddress | None], _Pool] = {}
         self._listening: dict[Endpoint, Exchange] = {}
         self._last: dict[bytes, Exchange] = {}
         self._begun: dict[Exchange, None] = {}
         """Exchanges in which something may wait for `flush`."""
+        self._ending: set[Exchange] = set()
+        """Those that nobody else will get: they close when their transfers have ended."""
 
     def add_listening(self, endpoint: Endpoint, exchange: Exchange) -> None:
         """Use the exchange of a listening endpoint (`tid = "listen"`)."""
         self._listening[endpoint] = exchange
+
+    def take(self, config: Config) -> None:
+        """Open sockets as configured from now on; those of before close with their transfers.
+
+        `tid` "listen" cannot become another one, nor another one "listen".
+        """
+        tid, port_range = config.server.tid, config.server.port_range
+        assert (tid == "listen") == (self._tid == "listen")
+        if (tid, port_range) == (self._tid, self._port_range):
+            return
+        self._tid, self._port_range = tid, port_range
+        for exchange in (each for pool in self._pools.values() for each in pool.exchanges):
+            if exchange.borrowers:
+                self._ending.add(exchange)
+            else:
+                exchange.close()
+        self._pools.clear()
+        self._last.clear()
 
     def borrow(self, admitted: Admitted) -> Exchange:
         """Return a transfer's exchange; it is to be given back.  Raises OSError."""
@@ -81,6 +102,7 @@ class Exchanges:
             exchange = self._listening[admitted.endpoint]
         elif self._tid == "own":
             exchange = self._open(admitted)
+            self._ending.add(exchange)
         else:
             exchange = self._share(admitted)
         exchange.borrowers += 1
@@ -90,7 +112,8 @@ class Exchanges:
     def give_back(self, exchange: Exchange) -> None:
         """Take an exchange back that was borrowed."""
         exchange.borrowers -= 1
-        if self._tid == "own":
+        if exchange in self._ending and not exchange.borrowers:
+            self._ending.remove(exchange)
             exchange.flush()
             exchange.close()
 

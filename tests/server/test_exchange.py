@@ -453,7 +453,6 @@ async def test_cold_content_pauses_its_transfer_and_no_other(
         load(offset, length)
 
     monkeypatch.setattr(Store, "open_now", open_now)
-    monkeypatch.setattr(trio.to_thread, "run_sync", slow_disk)
     got = b""
 
     async def fetch() -> None:
@@ -461,6 +460,7 @@ async def test_cold_content_pauses_its_transfer_and_no_other(
         got = await world.get("cold", ClientOptions(blksize=512, windowsize=4))
 
     async with world.serving(), trio.open_nursery() as clients:
+        monkeypatch.setattr(trio.to_thread, "run_sync", slow_disk)
         clients.start_soon(fetch)
         await trio.sleep(0.1)
         assert loads == 1
