@@ -85,6 +85,10 @@ class Acceptor:
             elif not endpoint.take_unreachable():  # of no interest: nobody waits here for a peer
                 await trio.sleep(0.01)  # a socket error; do not spin on it
 
+    def look_for_drops(self) -> None:
+        """Tell what the kernel has thrown away, unless that was done a moment ago."""
+        self._drops.look(trio.current_time())
+
     def accept(self, batch: Sequence[Received]) -> None:
         """Judge each datagram of a batch; hand on those that begin a transfer."""
         if self.closed:
@@ -117,7 +121,12 @@ class Acceptor:
             direction = Direction.READ if isinstance(request, ReadRequest) else Direction.WRITE
             self._observers.emit(
                 RequestReceived(
-                    candidate.client, direction, request.filename, request.mode, request.options
+                    candidate.client,
+                    direction,
+                    request.filename,
+                    request.mode,
+                    request.options,
+                    candidate.number,
                 )
             )
 

@@ -16,7 +16,7 @@ import trio
 
 from snowowl.config import Config
 from snowowl.datagram.address import family_of
-from snowowl.datagram.interface import Endpoint, LocalAddress, Network
+from snowowl.datagram.interface import Counters, Endpoint, LocalAddress, Network
 from snowowl.observe.observers import Observers
 from snowowl.server.exchange import Exchange
 from snowowl.server.registry import Admitted
@@ -71,8 +71,19 @@ class Exchanges:
         self._last: dict[bytes, Exchange] = {}
         self._begun: dict[Exchange, None] = {}
         """Exchanges in which something may wait for `flush`."""
+        self._open_now: dict[Exchange, None] = {}
+        self._closed = Counters()
+        """What those had done that are closed."""
         self._ending: set[Exchange] = set()
         """Those that nobody else will get: they close when their transfers have ended."""
+
+    def counters(self) -> Counters:
+        """Return what all sockets that were ever opened here have done."""
+        total = Counters()
+        total.add(self._closed)
+        for exchange in self._open_now:
+            total.add(exchange.endpoint.counters)
+        return total
 
     def add_listening(self, endpoint: Endpoint, exchange: Exchange) -> None:
         """Use the exchange of a listening endpoint (`tid = "listen"`)."""
@@ -92,7 +103,7 @@ class Exchanges:
             if exchange.borrowers:
                 self._ending.add(exchange)
             else:
-                exchange.close()
+                self._close(exchange)
         self._pools.clear()
         self._last.clear()
 
@@ -115,7 +126,7 @@ class Exchanges:
         if exchange in self._ending and not exchange.borrowers:
             self._ending.remove(exchange)
             exchange.flush()
-            exchange.close()
+            self._close(exchange)
 
     @contextmanager
     def lend(self, admitted: Admitted) -> Iterator[Exchange]:
@@ -136,7 +147,7 @@ class Exchanges:
         """Close every shared exchange."""
         for pool in self._pools.values():
             for exchange in pool.exchanges:
-                exchange.close()
+                self._close(exchange)
         self._pools.clear()
 
     def _open(self, admitted: Admitted) -> Exchange:
@@ -149,8 +160,15 @@ class Exchanges:
             # An address that we cannot bind to, as with a transparent proxy: any will have to do.
             endpoint = self._network.open(family, None, self._port_range)
         exchange = Exchange(endpoint, self._observers, tuning=self.tuning)
+        self._open_now[exchange] = None
         self._nursery.start_soon(exchange.run)
         return exchange
+
+    def _close(self, exchange: Exchange) -> None:
+        exchange.close()
+        if exchange in self._open_now:
+            del self._open_now[exchange]
+            self._closed.add(exchange.endpoint.counters)
 
     def _share(self, admitted: Admitted) -> Exchange:
         key = (family_of(admitted.peer), _host_only(admitted.local))
@@ -190,7 +208,7 @@ class Exchanges:
         for key, pool in list(self._pools.items()):
             if not any(exchange.borrowers for exchange in pool.exchanges):
                 for exchange in pool.exchanges:
-                    exchange.close()
+                    self._close(exchange)
                 closed.update(pool.exchanges)
                 del self._pools[key]
         if closed:

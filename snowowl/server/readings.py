@@ -155,6 +155,7 @@ class Reading:
             rival = registry.rival(admitted)
             if rival is not None:
                 contend(rival, admitted)
+            self._report.start(member, self._source.size)
             self._exchange.join(member)
         except Exception as error:  # noqa: BLE001 - one request's trouble is not the server's
             self._fail(error)

@@ -1,26 +1,49 @@
-"""How requests end: told once to the observers, and to whoever waits for the end of all."""
+"""How requests begin to be served, and end: told once each, and to whoever waits for all ends."""
 
 from __future__ import annotations
 
 import trio
 
-from snowowl.observe.events import Direction, TransferFinished
+from snowowl.observe.events import Direction, TransferFinished, TransferStarted
 from snowowl.observe.observers import Observers
 from snowowl.protocol.outcome import Outcome
+from snowowl.server.member import Member
 from snowowl.server.registry import Admitted, Registry
 from snowowl.wire.packets import ReadRequest
 
 
 class Report:
-    """Tells how one request ended."""
+    """Tells that the transfer of one request has started, if it has, and how the request ended."""
 
-    __slots__ = ("_admitted", "_finished", "_observers", "_registry")
+    __slots__ = ("_admitted", "_finished", "_observers", "_registry", "_started")
 
     def __init__(self, observers: Observers, registry: Registry, admitted: Admitted) -> None:
         self._observers = observers
         self._registry = registry
         self._admitted = admitted
         self._finished = False
+        self._started = False
+
+    @property
+    def _direction(self) -> Direction:
+        is_read = isinstance(self._admitted.request, ReadRequest)
+        return Direction.READ if is_read else Direction.WRITE
+
+    def start(self, member: Member, size: int | None) -> None:
+        """Report the transfer's terms, just before its first packet."""
+        self._started = True
+        admitted, request = self._admitted, self._admitted.request
+        self._observers.emit(
+            TransferStarted(
+                admitted.number,
+                admitted.client,
+                self._direction,
+                request.filename,
+                request.mode,
+                size,
+                member.transfer.terms.granted,
+            )
+        )
 
     def finish(self, outcome: Outcome, detail: str) -> None:
         """Report the outcome; later calls do nothing."""
@@ -35,7 +58,7 @@ class Report:
         self._observers.emit(
             TransferFinished(
                 client=admitted.client,
-                direction=Direction.READ if isinstance(request, ReadRequest) else Direction.WRITE,
+                direction=self._direction,
                 filename=request.filename,
                 mode=request.mode,
                 octets=transfer.octets if transfer else 0,
@@ -44,5 +67,7 @@ class Report:
                 retransmitted=transfer.retransmitted if transfer else 0,
                 outcome=outcome,
                 detail=detail,
+                number=admitted.number,
+                started=self._started,
             )
         )

@@ -32,8 +32,10 @@ from snowowl.observe.events import (
     ServerStarted,
     ServerStopped,
 )
+from snowowl.observe.metrics import Metrics
 from snowowl.observe.observers import Observer, Observers
 from snowowl.server.acceptor import Acceptor, RequestSender
+from snowowl.server.counted import Counted
 from snowowl.server.datapath import system_network, without
 from snowowl.server.ending import Ending
 from snowowl.server.errors import ListenError
@@ -61,6 +63,7 @@ async def serve(
     retire: trio.Event | None = None,
     reloads: Reloads | None = None,
     unchangeable: Unchangeable | None = None,
+    metrics: Metrics | None = None,
     task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled, or until `drain` or `retire` is set and the running transfers have ended.
@@ -68,7 +71,7 @@ async def serve(
     `drain` gives them `server.drain_seconds`, `retire` all the time that a transfer may take, unless
     `drain` follows.  The configurations that come by `reloads` are for what begins after them:
     ServerReloaded or ReloadFailed tells of each, and the channel is closed when no more are taken.
-    `unchangeable` names keys that cannot change for reasons of the caller's.
+    `unchangeable` names keys that cannot change for the caller's reasons.  `metrics` observes, too.
 
     ``addresses = await nursery.start(snowowl.serve, config)`` returns when requests can come in,
     with the addresses that are bound, as texts like ``192.0.2.1:69``.
@@ -78,7 +81,7 @@ async def serve(
     ERROR 0.
     """
     with ExitStack() as end, ExitStack() as stack:
-        told = Observers(observers)
+        told = Observers(observers if metrics is None else (*observers, metrics))
         if reloads is not None:
             stack.callback(reloads.close)
         if network is None:
@@ -101,6 +104,7 @@ async def serve(
                     transfers.start_soon(_dispatch, receive, service, readings, transfers)
                     with send:
                         acceptors = _acceptors(config, endpoints, service, send)
+                        _count(Counted(acceptors, exchanges, registry, told), metrics, stack)
                         reloading.takers = [exchanges.take, *(each.take for each in acceptors)]
                         async with trio.open_nursery() as accepting:
                             for acceptor in acceptors:
@@ -132,6 +136,12 @@ def _exchanges(config: Config, network: Network, pumps: trio.Nursery, told: Obse
         port_range=config.server.port_range,
         tuning=tuning_of(config),
     )
+
+
+def _count(counted: Counted, metrics: Metrics | None, stack: ExitStack) -> None:
+    """Let the metrics read what is counted, until the stack is left."""
+    if metrics is not None:
+        stack.callback(metrics.add_source(counted))
 
 
 def _tell_datapath(config: Config, network: Network, told: Observers) -> None:

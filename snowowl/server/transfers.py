@@ -128,7 +128,7 @@ class Service:
             transfer = ReadTransfer(request, policy, source.size)
             warn_of_rollover(self.observers, admitted, transfer)
             member = Member(admitted.peer, transfer, local=admitted.local, source=source)
-            if not self._join(admitted, exchange, member):
+            if not self._join(admitted, exchange, member, report, source.size):
                 report.finish(OUTDATED, "")
                 return
             while transfer.outcome is None:
@@ -152,7 +152,7 @@ class Service:
         ) as sink:
             transfer = WriteTransfer(request, generation.policies.for_local(admitted.local))
             member = Member(admitted.peer, transfer, local=admitted.local, sink=sink)
-            if not self._join(admitted, exchange, member):
+            if not self._join(admitted, exchange, member, report, tsize):
                 report.finish(OUTDATED, "")
                 return
             try:
@@ -205,7 +205,14 @@ class Service:
                 event = ContentFailed(error.code, error.message)
         exchange.deliver(member, event)
 
-    def _join(self, admitted: Admitted, exchange: Exchange, member: Member) -> bool:
+    def _join(
+        self,
+        admitted: Admitted,
+        exchange: Exchange,
+        member: Member,
+        report: Report,
+        size: int | None,
+    ) -> bool:
         """Begin a transfer; False if its peer has gone on to another one meanwhile."""
         if self.registry.is_outdated(admitted):
             return False
@@ -213,6 +220,7 @@ class Service:
         rival = self.registry.rival(admitted)
         if rival is not None:
             contend(rival, admitted)
+        report.start(member, size)
         exchange.join(member)
         exchange.flush()
         return True
