@@ -8,43 +8,66 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snowowl.cli import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     import trio
 
+    from snowowl.cli.serve_systemd import Systemd
     from snowowl.config import Config
     from snowowl.observe.events import Event
     from snowowl.observe.observers import Observer
+    from snowowl.server.confinement import Confinement
+    from snowowl.server.listening import Listening
 
     Configure = Callable[[], Config]
-
-    class Serve(Protocol):
-        """Serves until it is cancelled, or until `drain` is set and all is done."""
-
-        def __call__(
-            self, config: Config, *, observers: Sequence[Observer], drain: trio.Event
-        ) -> Awaitable[None]:
-            """Raise ListenError, RootError or WorkerError if it cannot begin."""
 
 
 DESCRIPTORS_WANTED = 65536  # for limits.transfers_max uploads, and sockets of their own
 
 
-def run(config: Config, configure: Configure) -> int:
-    """Serve until a signal ends it; return the exit status.  `configure` reads all anew."""
+def run(config: Config, configure: Configure, file: Path | None = None) -> int:
+    """Serve until a signal ends it; return the exit status.
+
+    `configure` reads all anew, also what is in `file`.
+    """
     import trio
 
-    _raise_descriptor_limit()
-    if _processes(config) == 1:
-        from snowowl.server.serve import serve as serve_until
+    from snowowl.cli import serve_startup as startup
+    from snowowl.cli.serve_systemd import Systemd
+    from snowowl.server.errors import ListenError, RootError
 
-        return trio.run(_Program(config).run, serve_until)
-    program = _Supervised(config, configure)
-    return trio.run(program.run, program.supervise)
+    _raise_descriptor_limit()
+    try:
+        listening = startup.take_sockets(config, _processes(config))
+    except (ListenError, startup.StartError) as error:
+        return trio.run(_Program(config).fail, error)
+    with listening, closing(Systemd.take()) as systemd:
+        alone = len(listening.places) == 1
+        kind = _Program if alone else _Supervised
+        program = kind(
+            listening.applied(config),
+            listening=listening,
+            systemd=systemd,
+            configure=lambda: listening.applied(configure()),
+        )
+        for warning in listening.overruled(config):
+            program.log.complain(warning)
+        try:
+            startup.give_up_privileges(program.config, program.log)
+            startup.check_root(program.config.server.root)
+            if alone:
+                program.confinement = startup.confine_to(program.config, file, program.log)
+            elif startup.is_confined(program.config, program.log):
+                startup.check_python()
+        except (RootError, startup.StartError) as error:
+            return trio.run(program.fail, error)
+        return trio.run(program.run)
 
 
 def _processes(config: Config) -> int:
@@ -59,13 +82,25 @@ def _processes(config: Config) -> int:
 class _Program:
     """A server with its log and its signals."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        configure: Configure | None = None,
+        listening: Listening | None = None,
+        systemd: Systemd | None = None,
+    ) -> None:
         import trio
 
         from snowowl.observe.log import LogObserver
         from snowowl.observe.writer import LineWriter, stderr_descriptor
 
         self.config = config
+        self.configure = configure or (lambda: config)
+        self.listening = listening
+        self.systemd = systemd
+        self.confinement: Confinement | None = None
+        """What this process was confined to; a reload cannot leave it (`Confinement.kept`)."""
         self.exit_status = 0
         self.drain = trio.Event()
         self.writer = LineWriter(stderr_descriptor())
@@ -77,7 +112,7 @@ class _Program:
         )
         self.writer.dropped_line = self.log.dropped
 
-    async def run(self, serve_until: Serve) -> int:
+    async def run(self) -> int:
         """Run a server in this program; return the exit status."""
         import trio
 
@@ -88,9 +123,11 @@ class _Program:
             outer.start_soon(self.writer.run)
             async with trio.open_nursery() as running:
                 running.start_soon(self._watch_signals, running.cancel_scope)
+                if self.systemd is not None:
+                    running.start_soon(self.systemd.run)
                 self.start(running)
                 try:
-                    await serve_until(self.config, observers=[self.observe], drain=self.drain)
+                    await self.serve(self.config, observers=[self.observe], drain=self.drain)
                 except (ListenError, RootError, WorkerError) as error:
                     self.exit_status = 1
                     self.log.give_up(str(error))
@@ -98,12 +135,35 @@ class _Program:
             self.writer.close()
         return self.exit_status
 
+    async def serve(
+        self, config: Config, *, observers: Sequence[Observer], drain: trio.Event
+    ) -> None:
+        """Serve in this process.  Raises ListenError, RootError or WorkerError."""
+        from snowowl.server.datapath import system_network
+        from snowowl.server.serve import serve
+
+        with closing(system_network(config)) as system:
+            network = None if self.listening is None else self.listening.network(system)
+            await serve(config, observers=observers, network=network, drain=drain)
+
+    async def fail(self, error: Exception) -> int:
+        """Say why nothing is served; return the exit status."""
+        import trio
+
+        self.log.give_up(str(error))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.writer.run)
+            self.writer.close()
+        return 1
+
     def start(self, nursery: trio.Nursery) -> None:
         """Start what else is needed."""
 
     def observe(self, event: Event) -> None:
-        """Log what the server tells."""
+        """Log what the server tells, and have systemd know."""
         self.log(event)
+        if self.systemd is not None:
+            self.systemd(event)
 
     def warn(self, config: Config) -> None:
         """Name what was set and has no effect."""
@@ -131,17 +191,23 @@ class _Program:
 class _Supervised(_Program):
     """A server of several processes, with the signal that has them take a new configuration."""
 
-    def __init__(self, config: Config, configure: Configure) -> None:
-        super().__init__(config)
+    def __init__(
+        self,
+        config: Config,
+        *,
+        configure: Configure | None = None,
+        listening: Listening | None = None,
+        systemd: Systemd | None = None,
+    ) -> None:
+        super().__init__(config, configure=configure, listening=listening, systemd=systemd)
         import trio
 
         from snowowl.config import Config
 
-        self._configure = configure
         # Without a buffer: what is read waits for nobody, a second SIGHUP reads anew.
         self._reloads, self._taken = trio.open_memory_channel[Config](0)
 
-    async def supervise(
+    async def serve(
         self, config: Config, *, observers: Sequence[Observer], drain: trio.Event
     ) -> None:
         """Serve by several processes."""
@@ -150,6 +216,7 @@ class _Supervised(_Program):
         await supervise(
             config,
             _processes(config),
+            listening=self.listening,
             observers=observers,
             drain=drain,
             reloads=self._taken,
@@ -166,7 +233,7 @@ class _Supervised(_Program):
 
         if isinstance(event, ServerReloaded):
             self.log.set_form(self.config.log.format, self.config.log.level)
-        self.log(event)
+        super().observe(event)
 
     async def _watch_reloads(self) -> None:
         import trio
@@ -178,11 +245,13 @@ class _Supervised(_Program):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with trio.open_signal_receiver(signal.SIGHUP) as signals:
             async for _ in signals:
+                if self.systemd is not None:
+                    self.systemd.reloading()
                 try:
-                    config = await trio.to_thread.run_sync(self._configure)
+                    config = await trio.to_thread.run_sync(self.configure)
                 except ConfigError as error:
                     for problem in error.problems:
-                        self.log(ReloadFailed(f"{problem}"))
+                        self.observe(ReloadFailed(f"{problem}"))
                     continue
                 self.warn(config)
                 self.config = config

@@ -11,6 +11,8 @@ that is never an error: it is read as the end.
 | `drain` | supervisor | take no more requests, let the transfers finish, end; so does the end |
 | `draining` | worker | takes no more requests; how many transfers it has |
 | `stop` | supervisor | end now |
+| `ping` | supervisor | say `pong`: so a worker whose event loop hangs is noticed |
+| `pong` | worker | its event loop runs |
 | `failed` | worker | why it cannot serve; it ends |
 """
 
@@ -27,7 +29,7 @@ import trio
 
 from snowowl.config import Config
 
-Word = Literal["ready", "go", "drain", "draining", "stop", "failed"]
+Word = Literal["ready", "go", "drain", "draining", "stop", "ping", "pong", "failed"]
 
 _RECEIVE_SIZE: Final = 65536
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-import snowowl
 from snowowl.config import Config
 from snowowl.config.listen import ListenAddress, parse_metrics_listen
-from snowowl.host.landlock import Access, Rule, restrict
+from snowowl.host.landlock import Access, LandlockError, Rule, restrict
+from snowowl.observe.events import Confined, Event, SafetyMissing
 
 _LIBRARIES: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store")
 """Where Python and the shared libraries of its modules are, in part: imports may come late."""
@@ -87,6 +86,23 @@ def confine(config: Config, file: Path | None = None) -> Confinement:
     return attrs.evolve(wanted, abi=restrict(rules, bind_ports=wanted.ports))
 
 
+def confine_and_tell(
+    config: Config, file: Path | None, tell: Callable[[Event], None]
+) -> Confinement | None:
+    """Confine this process as far as that can be had, and tell which it was."""
+    try:
+        confinement = confine(config, file)
+    except LandlockError as error:
+        tell(
+            SafetyMissing(
+                f"no Landlock: {error}; nothing but permissions keeps the server to its root"
+            )
+        )
+        return None
+    tell(Confined(confinement.abi, confinement.folders()))
+    return confinement
+
+
 def _rules(wanted: Confinement) -> Iterator[Rule]:
     yield from (Rule(path, Access.READ) for path in wanted.readable)
     yield from (Rule(path, Access.WRITE) for path in wanted.writable)
@@ -107,13 +123,12 @@ def _surroundings(file: Path | None) -> Iterator[Rule]:
 
 def python_folders() -> tuple[Path, ...]:
     """Return where modules are imported from: not where the program was started by chance."""
-    named = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    by_chance = {*_TOO_WIDE, _real(Path(os.environ.get("HOME", "/"))), _real(Path())}
     searched = [Path(text) for text in sys.path if text]
-    folders = [Path(text) for text in named if text] + [
-        path for path in searched if _real(path) not in {*_TOO_WIDE, Path.home(), Path.cwd()}
-    ]
-    package = Path(snowowl.__file__).parent
-    return tuple(dict.fromkeys(map(_real, [package, Path(sys.base_prefix, "lib"), *folders])))
+    here = Path(__file__).parents[1]
+    folders = [here, Path(os.__file__).parent, Path(sys.base_prefix, "lib")]
+    folders += [path for path in searched if _real(path) not in by_chance]
+    return tuple(dict.fromkeys(map(_real, folders)))
 
 
 def _metrics(config: Config) -> tuple[int | None, Path | None]:

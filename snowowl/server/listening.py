@@ -18,6 +18,7 @@ from snowowl.config import Config, parse_listen
 from snowowl.config.listen import ListenAddress
 from snowowl.config.model import ServerConfig
 from snowowl.datagram import address
+from snowowl.datagram.settings import Settings
 from snowowl.datagram.system import SystemNetwork, open_group, prepare_inherited
 from snowowl.host.activation import ActivationError
 from snowowl.server.adopted import AdoptedNetwork
@@ -105,32 +106,43 @@ def inherit(config: Config, sockets: Sequence[socket.socket]) -> Listening:
 
     Those that are bound to one address are for as many processes.
     """
-    try:
-        settings = settings_of(config)
-        groups: dict[tuple[object, ...], list[socket.socket]] = {}
+    with ExitStack() as stack:
         for sock in sockets:
+            stack.enter_context(sock)
+        groups = _grouped(sockets, settings_of(config))
+        if problem := _mismatch(groups, config):
+            raise ActivationError(problem)
+        stack.pop_all()
+    return Listening(tuple(zip(*groups, strict=True)), inherited=True)
+
+
+def _grouped(sockets: Sequence[socket.socket], settings: Settings) -> list[list[socket.socket]]:
+    """Put together what is bound to one address, with its options set.  Raises ActivationError."""
+    groups: dict[tuple[object, ...], list[socket.socket]] = {}
+    for sock in sockets:
+        try:
             prepare_inherited(sock, settings)
-            groups.setdefault((sock.family, *sock.getsockname()), []).append(sock)
-        counts = {len(group) for group in groups.values()}
-        if len(counts) > 1:
-            raise ActivationError(
-                "the socket unit names one address more often than another: repeat each"
-                " ListenDatagram= as often, once for each process"
-            )
-        if counts != {1} and config.server.tid == "listen":
-            raise ActivationError(
-                'server.tid is "listen", so one process serves: name each ListenDatagram= in the'
-                " socket unit once"
-            )
-    except OSError as error:
-        for sock in sockets:
-            sock.close()
-        raise ActivationError(f"a socket that was passed cannot be used: {error}") from error
-    except BaseException:
-        for sock in sockets:
-            sock.close()
-        raise
-    return Listening(tuple(zip(*groups.values(), strict=True)), inherited=True)
+            key = (sock.family, *sock.getsockname())
+        except OSError as error:
+            raise ActivationError(f"a socket that was passed cannot be used: {error}") from error
+        groups.setdefault(key, []).append(sock)
+    return list(groups.values())
+
+
+def _mismatch(groups: Sequence[Sequence[socket.socket]], config: Config) -> str:
+    """Say why the sockets do not make places; nothing if they do."""
+    counts = {len(group) for group in groups}
+    if len(counts) > 1:
+        return (
+            "the socket unit names one address more often than another: repeat each ListenDatagram="
+            " as often, once for each process"
+        )
+    if counts != {1} and config.server.tid == "listen":
+        return (
+            'server.tid is "listen", so one process serves: name each ListenDatagram= in the socket'
+            " unit once"
+        )
+    return ""
 
 
 def _listen_address(sock: socket.socket) -> ListenAddress:

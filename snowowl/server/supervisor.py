@@ -8,6 +8,7 @@ arrives while a worker is being replaced waits in the socket for the next.
     supervise
      |- processes               cancelled last: ends and reaps whatever has not ended by itself
          |- a keeper each       cancelled first, or it would replace what ends in a drain
+         |- watch               ends workers that hang, for their keepers to replace
          |- reloads
 
 Requests and transfers are none of its business, and their events do not reach its observers: each
@@ -26,9 +27,7 @@ from typing import Final, Literal
 import attrs
 import trio
 
-from snowowl.config import Config, parse_listen
-from snowowl.datagram import address
-from snowowl.datagram.system import open_group
+from snowowl.config import Config
 from snowowl.observe.events import (
     ReloadFailed,
     ServerDraining,
@@ -40,8 +39,8 @@ from snowowl.observe.events import (
 )
 from snowowl.observe.observers import Observer, Observers
 from snowowl.server.channel import Order
-from snowowl.server.datapath import settings_of
-from snowowl.server.errors import ListenError, WorkerError
+from snowowl.server.errors import WorkerError
+from snowowl.server.listening import Listening, open_sockets
 from snowowl.server.worker_process import Worker, how_it_ended, worker_command
 
 WORKERS_MAX: Final = 256
@@ -63,6 +62,14 @@ HANDOVER_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 0.25
 """After SIGTERM to a worker: systemd sends it to all processes of a unit, and the supervisor may
 hear of it last."""
+
+PING_SECONDS: Final = 5.0
+"""Between two questions to each worker whether its event loop runs."""
+
+PINGS_MAX: Final = 4
+"""Questions without an answer, after which a worker hangs: 20 s.  Nothing in it blocks for long, and
+a machine that swaps badly stops it for seconds.  Clients give up after some 30 s.  They are counted
+instead of the time, which also passes while the supervisor itself is stopped."""
 
 _LINUX: Final = sys.platform == "linux"
 
@@ -107,6 +114,7 @@ async def supervise(
     config: Config,
     count: int,
     *,
+    listening: Listening | None = None,
     observers: Iterable[Observer] = (),
     drain: trio.Event | None = None,
     reloads: trio.MemoryReceiveChannel[Config] | None = None,
@@ -117,15 +125,20 @@ async def supervise(
     """Serve by `count` processes until cancelled, or until `drain` is set and all have ended.
 
     What comes by `reloads` replaces the configuration, worker by worker; running transfers end as
-    in a drain.  `command` is for tests: what to run in place of workers.
+    in a drain.  `listening` are the sockets, if they are open already.  `command` is for tests: what to run in place of workers.
 
     Raises ListenError if an address cannot be listened on, WorkerError if a worker cannot start.
     No process outlives it, unless it is killed: then they drain and end by themselves.
     """
     told = Observers(observers)
     with ExitStack() as end, ExitStack() as stack:
-        slots = _open(config, count, stack)
-        addresses = tuple(address.text(address.pack(s.getsockname())) for s in slots[0].sockets)
+        if listening is None:
+            listening = stack.enter_context(open_sockets(config, count))
+        slots = [
+            _Slot(number, sockets, Worker(number))
+            for number, sockets in enumerate(listening.places, 1)
+        ]
+        addresses = listening.addresses
         failure = ""
         async with trio.open_nursery() as processes:
             supervisor = _Supervisor(
@@ -140,6 +153,7 @@ async def supervise(
                 async with trio.open_nursery() as managing:
                     for slot in slots:
                         managing.start_soon(supervisor.keep, slot)
+                    managing.start_soon(supervisor.watch)
                     if reloads is not None:
                         managing.start_soon(supervisor.reload_each, reloads)
                     await (trio.Event() if drain is None else drain).wait()
@@ -148,23 +162,6 @@ async def supervise(
             processes.cancel_scope.cancel()
     if failure:
         raise WorkerError(failure)
-
-
-def _open(config: Config, count: int, stack: ExitStack) -> list[_Slot]:
-    """Open the sockets of all workers.  Raises ListenError."""
-    settings = settings_of(config)
-    groups: list[list[socket]] = []
-    for text in config.server.listen:
-        listen = parse_listen(text)
-        try:
-            group = open_group(listen.host, listen.port, count, settings)
-        except OSError as error:
-            raise ListenError(text, listen.port, error) from error
-        groups.append([stack.enter_context(sock) for sock in group])
-    return [
-        _Slot(number, sockets, Worker(number))
-        for number, sockets in enumerate(zip(*groups, strict=True), 1)
-    ]
 
 
 class _Supervisor:
@@ -221,6 +218,16 @@ class _Supervisor:
                     self._let_go(slot.worker, replaces_lost=True)
             if not worker.ended.is_set():
                 self._processes.start_soon(self._see_off, worker)
+
+    async def watch(self) -> None:
+        """Ask the workers for signs of life; end one that gives none."""
+        while True:
+            await trio.sleep(PING_SECONDS)
+            for worker in tuple(self._alive):
+                if worker.unanswered >= PINGS_MAX:
+                    worker.kill(f"it gave no sign of life for {PINGS_MAX * PING_SECONDS:g} s")
+                elif worker.is_ready:
+                    worker.ping()
 
     async def reload_each(self, reloads: trio.MemoryReceiveChannel[Config]) -> None:
         """Take new configurations, one after another."""
@@ -289,6 +296,9 @@ class _Supervisor:
             yield "server.listen"
         if worker_count(config.server.workers) != len(self._slots):
             yield "server.workers"
+        for key in ("user", "group"):
+            if getattr(config.server, key) != getattr(self._config.server, key):
+                yield f"server.{key}"
 
     async def _reload(self, config: Config, kept: tuple[str, ...]) -> None:
         """Replace the workers one by one; none, if the first cannot start."""
