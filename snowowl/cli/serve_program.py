@@ -63,8 +63,9 @@ def run(config: Config, configure: Configure, file: Path | None = None) -> int:
             startup.check_root(program.config.server.root)
             if alone:
                 program.confinement = startup.confine_to(program.config, file, program.log)
-            elif startup.is_confined(program.config, program.log):
+            else:
                 startup.check_python()
+                startup.is_confined(program.config, program.log)
         except (RootError, startup.StartError) as error:
             return trio.run(program.fail, error)
         return trio.run(program.run)

@@ -74,8 +74,8 @@ def _who_must_enter(root: Path) -> str:
     for folder in reversed((path, *path.parents)):
         if not os.access(folder, os.X_OK):
             return (
-                f"user {user} must be allowed to enter {folder} (chmod o+x {folder}); or name another"
-                " user by server.user (--user)"
+                f"user {user} must be allowed to enter {folder} (chmod o+x {folder}); or serve a"
+                " folder elsewhere, or name another user by server.user (--user)"
             )
     return (
         f"user {user} must be allowed to enter and read it; or name another by server.user (--user)"
