@@ -50,8 +50,8 @@ def test_defaults(configured: list[Config]) -> None:
 
 
 def test_every_flag(configured: list[Config], tmp_path: Path) -> None:
-    flags = ("-a", "127.0.0.1:6969", "--listen", "[::1]:0", "--writable", "--overwrite")
-    flags += ("-u", "tftp", "--group", "65534")
+    addresses = ("-a", "127.0.0.1:6969", "--listen", "[::1]:0")
+    flags = (*addresses, "--writable", "--overwrite", "-u", "tftp", "--group", "65534")
     assert (
         call(*flags, "--single-port", "-R", "5000:5009", "--log-format", "json", "-v", tmp_path)
         == 0
