@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snowowl.cli import EXIT_INTERRUPTED
@@ -16,9 +18,12 @@ from snowowl.cli import EXIT_INTERRUPTED
 if TYPE_CHECKING:
     import trio
 
+    from snowowl.cli.serve_systemd import Systemd
     from snowowl.config import Config
     from snowowl.observe.events import Event
     from snowowl.observe.observers import Observer
+    from snowowl.server.confinement import Confinement
+    from snowowl.server.listening import Listening
 
     Configure = Callable[[], Config]
 
@@ -26,13 +31,44 @@ if TYPE_CHECKING:
 DESCRIPTORS_WANTED = 65536  # for limits.transfers_max uploads, and sockets of their own
 
 
-def run(config: Config, configure: Configure) -> int:
-    """Serve until a signal ends it; return the exit status.  `configure` reads all anew."""
+def run(config: Config, configure: Configure, file: Path | None = None) -> int:
+    """Serve until a signal ends it; return the exit status.
+
+    `configure` reads all anew, also what is in `file`.
+    """
     import trio
 
+    from snowowl.cli import serve_startup as startup
+    from snowowl.cli.serve_systemd import Systemd
+    from snowowl.server.errors import ListenError, RootError
+
     _raise_descriptor_limit()
-    kind = _Program if _processes(config) == 1 else _Supervised
-    return trio.run(kind(config, configure).run)
+    try:
+        listening = startup.take_sockets(config, _processes(config))
+    except (ListenError, startup.StartError) as error:
+        return trio.run(_Program(config).fail, error)
+    with listening, closing(Systemd.take()) as systemd:
+        alone = len(listening.places) == 1
+        kind = _Program if alone else _Supervised
+        program = kind(
+            listening.applied(config),
+            listening=listening,
+            systemd=systemd,
+            configure=lambda: listening.applied(configure()),
+        )
+        for warning in listening.overruled(config):
+            program.log.complain(warning)
+        try:
+            startup.give_up_privileges(program.config, program.log)
+            startup.check_root(program.config.server.root)
+            if alone:
+                program.confinement = startup.confine_to(program.config, file, program.log)
+            else:
+                startup.check_python()
+                startup.is_confined(program.config, program.log)
+        except (RootError, startup.StartError) as error:
+            return trio.run(program.fail, error)
+        return trio.run(program.run)
 
 
 def _processes(config: Config) -> int:
@@ -47,7 +83,14 @@ def _processes(config: Config) -> int:
 class _Program:
     """A server with its log and its signals."""
 
-    def __init__(self, config: Config, configure: Configure) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        configure: Configure | None = None,
+        listening: Listening | None = None,
+        systemd: Systemd | None = None,
+    ) -> None:
         import trio
 
         from snowowl.cli.serve_reloads import Reloads
@@ -55,6 +98,10 @@ class _Program:
         from snowowl.observe.writer import LineWriter, stderr_descriptor
 
         self.config = config
+        self.listening = listening
+        self.systemd = systemd
+        self.confinement: Confinement | None = None
+        """What this process was confined to; a reload cannot leave it (`Confinement.kept`)."""
         self.exit_status = 0
         self.drain = trio.Event()
         self.writer = LineWriter(stderr_descriptor())
@@ -65,7 +112,12 @@ class _Program:
             colors=_wants_colors(),
         )
         self.writer.dropped_line = self.log.dropped
-        self.reloads = Reloads(configure, self.observe, warn=self.warn)
+        self.reloads = Reloads(
+            configure or (lambda: config),
+            self.observe,
+            warn=self.warn,
+            begins=(lambda: None) if systemd is None else systemd.reloading,
+        )
 
     async def run(self) -> int:
         """Run a server in this program; return the exit status."""
@@ -78,6 +130,8 @@ class _Program:
             outer.start_soon(self.writer.run)
             async with trio.open_nursery() as running:
                 running.start_soon(self._watch_signals, running.cancel_scope)
+                if self.systemd is not None:
+                    running.start_soon(self.systemd.run)
                 running.start_soon(self.reloads.watch, self.drain)
                 try:
                     await self.serve([self.observe])
@@ -90,18 +144,41 @@ class _Program:
 
     async def serve(self, observers: Sequence[Observer]) -> None:
         """Serve in this process.  Raises ListenError, RootError or WorkerError."""
+        from snowowl.server.datapath import system_network
         from snowowl.server.serve import serve
 
-        await serve(self.config, observers=observers, drain=self.drain, reloads=self.reloads.taken)
+        confinement = self.confinement
+        with closing(system_network(self.config)) as system:
+            network = None if self.listening is None else self.listening.network(system)
+            await serve(
+                self.config,
+                observers=observers,
+                network=network,
+                drain=self.drain,
+                reloads=self.reloads.taken,
+                unchangeable=None if confinement is None else confinement.kept,
+            )
+
+    async def fail(self, error: Exception) -> int:
+        """Say why nothing is served; return the exit status."""
+        import trio
+
+        self.log.give_up(str(error))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.writer.run)
+            self.writer.close()
+        return 1
 
     def observe(self, event: Event) -> None:
-        """Log what the server tells, in the form that it has now."""
+        """Log what the server tells, in the form that it has now, and have systemd know."""
         from snowowl.observe.events import ServerReloaded
 
         if isinstance(event, ServerReloaded) and self.reloads.read is not None:
             log = self.reloads.read.log
             self.log.set_form(log.format, log.level)
         self.log(event)
+        if self.systemd is not None:
+            self.systemd(event)
         self.reloads.observe(event)
 
     def warn(self, config: Config) -> None:
@@ -137,6 +214,7 @@ class _Supervised(_Program):
         await supervise(
             self.config,
             _processes(self.config),
+            listening=self.listening,
             observers=observers,
             drain=self.drain,
             reloads=self.reloads.taken,

@@ -12,6 +12,8 @@ that is never an error: it is read as the end.
 | `retire` | supervisor | the same, but the transfers have all the time that they may take |
 | `draining` | worker | takes no more requests; how many transfers it has |
 | `stop` | supervisor | end now |
+| `ping` | supervisor | say `pong`: so a worker whose event loop hangs is noticed |
+| `pong` | worker | its event loop runs |
 | `failed` | worker | why it cannot serve; it ends |
 """
 
@@ -28,7 +30,7 @@ import trio
 
 from snowowl.config import Config
 
-Word = Literal["ready", "go", "drain", "retire", "draining", "stop", "failed"]
+Word = Literal["ready", "go", "drain", "retire", "draining", "stop", "ping", "pong", "failed"]
 
 _RECEIVE_SIZE: Final = 65536
 

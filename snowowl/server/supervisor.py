@@ -8,6 +8,7 @@ arrives while a worker is being replaced waits in the socket for the next.
     supervise
      |- processes               cancelled last: ends and reaps whatever has not ended by itself
          |- a keeper each       cancelled first, or it would replace what ends in a drain
+         |- watch               ends workers that hang, for their keepers to replace
          |- reloads
 
 Requests and transfers are none of its business, and their events do not reach its observers: each
@@ -26,10 +27,8 @@ from typing import Final, Literal
 import attrs
 import trio
 
-from snowowl.config import Config, parse_listen
+from snowowl.config import Config
 from snowowl.config.difference import keeping
-from snowowl.datagram import address
-from snowowl.datagram.system import open_group
 from snowowl.observe.events import (
     ReloadFailed,
     ServerDraining,
@@ -41,8 +40,8 @@ from snowowl.observe.events import (
 )
 from snowowl.observe.observers import Observer, Observers
 from snowowl.server.channel import Order
-from snowowl.server.datapath import settings_of
-from snowowl.server.errors import ListenError, WorkerError
+from snowowl.server.errors import WorkerError
+from snowowl.server.listening import Listening, open_sockets
 from snowowl.server.reloading import (
     AS_IT_WAS,
     FIXED_FOR_ALL,
@@ -77,6 +76,14 @@ oldest drains.  It takes as many reloads within the time that one transfer lasts
 GRACE_SECONDS: Final = 0.25
 """After SIGTERM to a worker: systemd sends it to all processes of a unit, and the supervisor may
 hear of it last."""
+
+PING_SECONDS: Final = 5.0
+"""Between two questions to each worker whether its event loop runs."""
+
+PINGS_MAX: Final = 4
+"""Questions without an answer, after which a worker hangs: 20 s.  Nothing in it blocks for long, and
+a machine that swaps badly stops it for seconds.  Clients give up after some 30 s.  They are counted
+instead of the time, which also passes while the supervisor itself is stopped."""
 
 _LINUX: Final = sys.platform == "linux"
 
@@ -123,6 +130,7 @@ async def supervise(
     config: Config,
     count: int,
     *,
+    listening: Listening | None = None,
     observers: Iterable[Observer] = (),
     drain: trio.Event | None = None,
     reloads: Reloads | None = None,
@@ -135,8 +143,8 @@ async def supervise(
 
     What comes by `reloads` replaces the configuration, worker by worker; the old ones stay until
     their transfers have ended.  The channel is closed when no more is taken.  `unchangeable` names
-    keys that cannot change for reasons of the caller's.  `command` is for tests: what to run in
-    place of workers.
+    keys that cannot change for reasons of the caller's.  `listening` are the sockets, if they are
+    open already.  `command` is for tests: what to run in place of workers.
 
     Raises ListenError if an address cannot be listened on, WorkerError if a worker cannot start.
     No process outlives it, unless it is killed: then they drain and end by themselves.
@@ -145,8 +153,13 @@ async def supervise(
     with ExitStack() as end, ExitStack() as stack:
         if reloads is not None:
             stack.callback(reloads.close)
-        slots = _open(config, count, stack)
-        addresses = tuple(address.text(address.pack(s.getsockname())) for s in slots[0].sockets)
+        if listening is None:
+            listening = stack.enter_context(open_sockets(config, count))
+        slots = [
+            _Slot(number, sockets, Worker(number))
+            for number, sockets in enumerate(listening.places, 1)
+        ]
+        addresses = listening.addresses
         failure = ""
         async with trio.open_nursery() as processes:
             supervisor = _Supervisor(
@@ -161,6 +174,7 @@ async def supervise(
                 async with trio.open_nursery() as managing:
                     for slot in slots:
                         managing.start_soon(supervisor.keep, slot)
+                    managing.start_soon(supervisor.watch)
                     if reloads is not None:
                         managing.start_soon(supervisor.reload_each, reloads, unchangeable)
                     await (trio.Event() if drain is None else drain).wait()
@@ -169,23 +183,6 @@ async def supervise(
             processes.cancel_scope.cancel()
     if failure:
         raise WorkerError(failure)
-
-
-def _open(config: Config, count: int, stack: ExitStack) -> list[_Slot]:
-    """Open the sockets of all workers.  Raises ListenError."""
-    settings = settings_of(config)
-    groups: list[list[socket]] = []
-    for text in config.server.listen:
-        listen = parse_listen(text)
-        try:
-            group = open_group(listen.host, listen.port, count, settings)
-        except OSError as error:
-            raise ListenError(text, listen.port, error) from error
-        groups.append([stack.enter_context(sock) for sock in group])
-    return [
-        _Slot(number, sockets, Worker(number))
-        for number, sockets in enumerate(zip(*groups, strict=True), 1)
-    ]
 
 
 class _Supervisor:
@@ -243,6 +240,16 @@ class _Supervisor:
             if not worker.ended.is_set():
                 seconds = self._config.server.drain_seconds
                 self._processes.start_soon(self._see_off, worker, seconds)
+
+    async def watch(self) -> None:
+        """Ask the workers for signs of life; end one that gives none."""
+        while True:
+            await trio.sleep(PING_SECONDS)
+            for worker in tuple(self._alive):
+                if worker.unanswered >= PINGS_MAX:
+                    worker.kill(f"it gave no sign of life for {PINGS_MAX * PING_SECONDS:g} s")
+                elif worker.is_ready:
+                    worker.ping()
 
     async def reload_each(self, reloads: Reloads, unchangeable: Unchangeable | None) -> None:
         """Take new configurations, one after another; cancelled, close the channel."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 import select
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Final
 
 import trio
 
+from snowowl.config import Config
 from snowowl.observe.events import (
     DatapathChosen,
     Event,
@@ -29,6 +30,7 @@ from snowowl.observe.log import LogObserver
 from snowowl.observe.writer import LineWriter, stderr_descriptor
 from snowowl.server.adopted import AdoptedNetwork
 from snowowl.server.channel import Channel, Order, OrderError, decode_order, read_line
+from snowowl.server.confinement import confine_and_tell
 from snowowl.server.datapath import system_network
 from snowowl.server.errors import ListenError, RootError
 from snowowl.server.serve import serve
@@ -50,12 +52,23 @@ def work(number: int, sock: socket.socket) -> int:
             except OrderError as error:
                 channel.tell("failed", str(error))
                 return 1
-            return await _work(number, order, channel)
+            return await _work(number, order, channel, _confined(order.config))
 
     return trio.run(run)
 
 
-async def _work(number: int, order: Order, channel: Channel) -> int:
+def _confined(config: Config) -> list[Event]:
+    """Confine this process, if it shall be; return what is to be told of it.
+
+    Trio has one thread so far, and those to come inherit it.
+    """
+    events: list[Event] = []
+    if config.server.landlock:
+        confine_and_tell(config, None, events.append)
+    return events
+
+
+async def _work(number: int, order: Order, channel: Channel, events: Sequence[Event]) -> int:
     config = order.config
     writer = LineWriter(stderr_descriptor(), write_max=select.PIPE_BUF)
     log = LogObserver(
@@ -66,6 +79,9 @@ async def _work(number: int, order: Order, channel: Channel) -> int:
         worker=number,
     )
     writer.dropped_line = log.dropped
+    if number == FIRST:
+        for event in events:
+            log(event)
     drain, retire, go = trio.Event(), trio.Event(), trio.Event()
 
     def tell(event: Event) -> None:
@@ -87,8 +103,8 @@ async def _work(number: int, order: Order, channel: Channel) -> int:
         outer.start_soon(writer.run)
         async with trio.open_nursery() as running:
             running.start_soon(_watch_signals, drain)
-            events = {"go": go, "drain": drain, "retire": retire}
-            running.start_soon(_obey, channel, events, running.cancel_scope.cancel, log)
+            words = {"go": go, "drain": drain, "retire": retire}
+            running.start_soon(_obey, channel, words, running.cancel_scope.cancel, log)
             try:
                 with ExitStack() as stack:
                     network = _network(number, order, go, stack)
@@ -120,16 +136,18 @@ async def _watch_signals(drain: trio.Event) -> None:
 
 async def _obey(
     channel: Channel,
-    events: Mapping[str, trio.Event],
+    words: Mapping[str, trio.Event],
     stop: Callable[[], None],
     log: LogObserver,
 ) -> None:
     """Do what the supervisor says; drain once it has gone."""
-    drain, retire = events["drain"], events["retire"]
+    drain, retire = words["drain"], words["retire"]
     while (message := await channel.receive()) is not None:
         match message.word:
             case "go" | "drain" | "retire":
-                events[message.word].set()
+                words[message.word].set()
+            case "ping":
+                channel.tell("pong")
             case "stop":
                 stop()
     if not drain.is_set() and not retire.is_set():

@@ -57,6 +57,8 @@ class Worker:
         """Why it is not there any more, once `ended` is set."""
         self.active = 0
         """Transfers that it had when it began to drain."""
+        self.unanswered = 0
+        """How often it was asked for a sign of life since the last one."""
         self.since = trio.current_time()
         self.settled = trio.Event()
         """It is ready, or it has ended."""
@@ -84,6 +86,12 @@ class Worker:
         self._retired = True
         if self._channel is not None:
             self._channel.tell("retire")
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        if self._channel is not None:
+            self.unanswered += 1
+            self._channel.tell("ping")
 
     async def run(
         self,
@@ -121,8 +129,9 @@ class Worker:
             for event in (self.ended, self.drained, self.settled):
                 event.set()
 
-    def kill(self) -> None:
-        """End it at once, whatever it does."""
+    def kill(self, reason: str = "") -> None:
+        """End it at once, whatever it does; `reason` is what to say of it then."""
+        self.failure = self.failure or reason
         if self._process is not None:
             self._process.kill()
 
@@ -135,6 +144,7 @@ class Worker:
 
     async def _listen(self, channel: Channel) -> None:
         while (message := await channel.receive()) is not None:
+            self.unanswered = 0
             match message.word:
                 case "ready":
                     self.is_ready = True

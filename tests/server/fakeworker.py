@@ -42,6 +42,9 @@ if does == "die":
 tell("ready")
 for line in words:
     word, _ = json.loads(line)
+    if word == "ping" and does != "deaf":
+        tell("pong")
+        continue
     log(word)
     if does == "deaf" and word != "go":
         continue

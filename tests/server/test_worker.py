@@ -38,7 +38,10 @@ class Boss:
     address: Address = ("127.0.0.1", 0)
 
     def order(self, root: Path, level: Level = "info") -> None:
-        server = ServerConfig(root=root, listen=("127.0.0.1:69",), drain_seconds=0.3)
+        # This process is not to be confined.
+        server = ServerConfig(
+            root=root, listen=("127.0.0.1:69",), drain_seconds=0.3, landlock=False
+        )
         config = Config(server=server, log=LogConfig(format="logfmt", level=level))
         with open_group("127.0.0.1", 0, 1)[0] as sock:
             self.address = sock.getsockname()
