@@ -67,7 +67,8 @@ async def test_retired_it_obeys_a_drain(world: World, clock: MockClock, tid: Tid
     world.file("file", bytes(2000))
     async with world.serving(world.config(tid, drain_seconds=3.0)) as nursery:
         board = world.board()
-        await board.ask(rrq("file"))
+        _, source = await board.ask(rrq("file"))
+        board.send(ack(1), source)  # who never answers is given up soon
         world.retire.set()
         await trio.sleep(8)
         assert nursery.child_tasks
