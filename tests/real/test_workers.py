@@ -36,10 +36,10 @@ from tests.real.harness import (
     serving,
     wrq,
 )
+from tests.users import WARNING
 
 STARTS_SECONDS = 20.0
 """For a process to start in, on a machine that is busy."""
-from tests.users import WARNING
 
 pytestmark = [
     pytest.mark.real,
