@@ -36,6 +36,7 @@ from tests.real.harness import (
     serving,
     wrq,
 )
+from tests.users import WARNING
 
 STARTS_SECONDS = 20.0
 """For a process to start in, on a machine that is busy."""
