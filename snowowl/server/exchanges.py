@@ -17,7 +17,7 @@ import trio
 from snowowl.datagram.address import family_of
 from snowowl.datagram.interface import Endpoint, LocalAddress, Network
 from snowowl.observe.observers import Observers
-from snowowl.server.exchange import Exchange
+from snowowl.server.exchange import Exchange, StrayJudge
 from snowowl.server.registry import Admitted
 from snowowl.server.tuning import Tuning
 
@@ -58,6 +58,7 @@ class Exchanges:
         tid: Tid,
         port_range: tuple[int, int] | None,
         tuning: Tuning | None = None,
+        may_answer: StrayJudge | None = None,
     ) -> None:
         self._network = network
         self.tuning = tuning
@@ -65,6 +66,7 @@ class Exchanges:
         self._observers = observers
         self._tid = tid
         self._port_range = port_range
+        self._may_answer = may_answer
         self._pools: dict[tuple[int, LocalAddress | None], _Pool] = {}
         self._listening: dict[Endpoint, Exchange] = {}
         self._last: dict[bytes, Exchange] = {}
@@ -125,7 +127,9 @@ class Exchanges:
                 raise
             # An address that we cannot bind to, as with a transparent proxy: any will have to do.
             endpoint = self._network.open(family, None, self._port_range)
-        exchange = Exchange(endpoint, self._observers, tuning=self.tuning)
+        exchange = Exchange(
+            endpoint, self._observers, tuning=self.tuning, may_answer=self._may_answer
+        )
         self._nursery.start_soon(exchange.run)
         return exchange
 

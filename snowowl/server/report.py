@@ -32,6 +32,7 @@ class Report:
         transfer = admitted.member.transfer if admitted.member else None
         if transfer is not None and transfer.outcome is not None:
             outcome = transfer.outcome
+        admitted.ended(outcome)
         self._observers.emit(
             TransferFinished(
                 client=admitted.client,

@@ -40,6 +40,8 @@ from snowowl.server.datapath import system_network, without
 from snowowl.server.errors import ListenError, RootError
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
+from snowowl.server.guard import Guard
+from snowowl.server.guarding import attend, make_guard
 from snowowl.server.policies import Policies
 from snowowl.server.readings import Readings
 from snowowl.server.registry import Admitted, Registry
@@ -79,15 +81,10 @@ async def serve(
         endpoints = _listen(config, network, stack)
         addresses = tuple(address.text(endpoint.address) for endpoint in endpoints)
         registry = Registry()
+        guard = make_guard(config, network, told, stack)
         async with trio.open_nursery() as pumps:
-            exchanges = Exchanges(
-                network,
-                pumps,
-                told,
-                tid=config.server.tid,
-                port_range=config.server.port_range,
-                tuning=tuning_of(config),
-            )
+            exchanges = _exchanges(config, network, pumps, told, guard)
+            pumps.start_soon(attend, guard, registry)
             stack.callback(exchanges.close)
             policies = Policies(config, network, trio.current_time)
             service = Service(store, policies, exchanges, registry, told)
@@ -98,7 +95,7 @@ async def serve(
                     send, receive = trio.open_memory_channel[Sequence[Admitted]](BATCHES_QUEUED_MAX)
                     transfers.start_soon(_dispatch, receive, service, readings, transfers)
                     with send:
-                        acceptors = _acceptors(config, endpoints, service, send)
+                        acceptors = _acceptors(config, endpoints, service, guard, send)
                         async with trio.open_nursery() as accepting:
                             for acceptor in acceptors:
                                 if config.server.tid == "listen":
@@ -134,8 +131,26 @@ def _tell_datapath(config: Config, network: Network, told: Observers) -> None:
     network.lowered = lambda what: told.emit(DatapathLowered(what))
 
 
+def _exchanges(
+    config: Config, network: Network, pumps: trio.Nursery, told: Observers, guard: Guard
+) -> Exchanges:
+    return Exchanges(
+        network,
+        pumps,
+        told,
+        tid=config.server.tid,
+        port_range=config.server.port_range,
+        tuning=tuning_of(config),
+        may_answer=guard.take_error,
+    )
+
+
 def _acceptors(
-    config: Config, endpoints: list[Endpoint], service: Service, send: RequestSender
+    config: Config,
+    endpoints: list[Endpoint],
+    service: Service,
+    guard: Guard,
+    send: RequestSender,
 ) -> list[Acceptor]:
     """Make an acceptor for each listening address."""
     return [
@@ -144,7 +159,7 @@ def _acceptors(
             service.registry,
             service.observers,
             send,
-            transfers_max=config.limits.transfers_max,
+            guard=guard,
             keeps_peer=config.server.tid == "listen",
         )
         for endpoint in endpoints

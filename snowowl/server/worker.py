@@ -18,6 +18,7 @@ from typing import Final
 import trio
 
 from snowowl.observe.events import (
+    AccessNarrowed,
     DatapathChosen,
     Event,
     KeyWithoutEffect,
@@ -77,7 +78,7 @@ async def _work(number: int, order: Order, channel: Channel) -> int:
                 channel.tell("draining", str(active))
             case ServerStopped():
                 pass
-            case DatapathChosen() | KeyWithoutEffect() if number != FIRST:
+            case DatapathChosen() | KeyWithoutEffect() | AccessNarrowed() if number != FIRST:
                 pass
             case _:
                 log(event)
