@@ -234,7 +234,7 @@ async def test_the_oldest_without_an_answer_gives_way(
             await board.ask(wrq(f"up-{number}") if writes else rrq("file"))
         assert world.outcomes() == [OutcomeKind.GAVE_WAY] * 2
         for board in boards[:2]:  # silently, and for good
-            assert await board.hears_nothing(20.0)
+            assert await board.hears_nothing(8.0)
         assert (await boards[4].receive())[0]  # sent again meanwhile
         answered.send(ack(2), port)
         heard = [(await answered.receive())[0][:4] for _ in range(30)]  # DATA 2 again, and
