@@ -31,7 +31,7 @@ from snowowl.server.guard import Guard
 from snowowl.server.intake import REQUESTS, apart
 from snowowl.server.registry import Admitted, Registry
 from snowowl.server.sources import Source
-from snowowl.wire.codec import Buffer, MalformedPacket, decode_request, opcode_of
+from snowowl.wire.codec import MalformedPacket, decode_request, opcode_of
 from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Mode, ReadRequest, Request
 
@@ -42,6 +42,7 @@ again."""
 
 RequestSender = trio.MemorySendChannel[Sequence[Admitted]]
 
+_MAIL = MalformedPacket("mode mail is obsolete (RFC 1350)", ErrorCode.ILLEGAL_OPERATION)
 _BUSY = "server is busy, try again"
 _TOO_MANY = "too many transfers of one client, try again"
 _NOT_SERVED = "your network is not served here"
@@ -115,7 +116,8 @@ class Acceptor:
     def _admit(self, received: Received, now: float) -> Admitted | None:
         """Return what begins a transfer; answer what does not, if it deserves that."""
         guard, source = self._guard, None
-        asks = opcode_of(received.data) in REQUESTS
+        word = received.word
+        asks = (word >> 16 if word >= 0 else opcode_of(received.data)) in REQUESTS
         if not guard.serves(received.peer, received.local):
             if asks:
                 self._answer(received, ErrorCode.ACCESS_VIOLATION, _NOT_SERVED, now)
@@ -125,13 +127,17 @@ class Acceptor:
             if source is None:
                 return None
         try:
-            request = _decode(received.data)
+            request = decode_request(received.data)
         except MalformedPacket as malformed:
             if source is not None:
                 guard.give_back(source)
             self._malformed(received, malformed, now)
             return None
         assert source is not None
+        if request.mode is Mode.MAIL:
+            guard.give_back(source)
+            self._malformed(received, _MAIL, now)
+            return None
         return self._judge(received, request, source, now)
 
     def _caught_up(self, batch: Sequence[Received]) -> Sequence[Received]:
@@ -219,14 +225,6 @@ class Acceptor:
         if packet is not None:
             self.endpoint.send([Packet(received.peer, packet, received.local)])
         return packet is not None
-
-
-def _decode(datagram: Buffer) -> Request:
-    """Return a request.  Raises MalformedPacket."""
-    request = decode_request(datagram)
-    if request.mode is Mode.MAIL:
-        raise MalformedPacket("mode mail is obsolete (RFC 1350)", ErrorCode.ILLEGAL_OPERATION)
-    return request
 
 
 def _is_doubled(octets: bytes, standing: Admitted, now: float) -> bool:

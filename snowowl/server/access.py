@@ -74,6 +74,8 @@ class Access:
         self._allow = Networks(map(parse_network, config.allow))
         self._denies = bool(self._deny)
         self._allows = bool(self._allow)
+        self.rules = self._denies or self._allows
+        """Something was configured."""
         self._unknown_is_public = unknown_is_public
 
     def serves(self, host: bytes, local: LocalAddress | None) -> bool:

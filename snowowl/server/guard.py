@@ -25,7 +25,7 @@ from snowowl.datagram.interface import LocalAddress
 from snowowl.observe.events import Refusal
 from snowowl.protocol.buckets import ALWAYS_FULL, Rate, Recent, SeenLately
 from snowowl.protocol.outcome import Outcome, OutcomeKind
-from snowowl.server.access import Access
+from snowowl.server.access import Access, is_public
 from snowowl.server.readings import GAVE_WAY
 from snowowl.server.refusals import Refusals
 from snowowl.server.registry import Admitted
@@ -99,6 +99,8 @@ class Guard:
 
     def serves(self, peer: bytes, local: LocalAddress | None) -> bool:
         """Say whether a client is served; one that is not is counted."""
+        if not self.access.rules and local is not None and not is_public(local.packed):
+            return True  # as in nearly every lab
         if self.access.serves(host_of(peer), local):
             return True
         self.refusals.note(Refusal.NETWORK, peer)
@@ -106,22 +108,23 @@ class Guard:
 
     def take_request(self, peer: bytes, now: float) -> Source | None:
         """Take the tokens for a request; None, and it is counted, if there are none."""
-        source = self._source(peer)
+        key = source_key(peer)
+        source = self._known.get(key) or self._strangers.get(key) or Source(key)
         after = self._requests.take(source.requests, now)
         if after is None or (source.known_until <= now and not self._take_of_all(source, now)):
             self.refusals.note(Refusal.REQUESTS, peer)
             return None
-        if source.requests == ALWAYS_FULL:
+        if source.requests == ALWAYS_FULL:  # it is new; who gets no token is not worth a place
             self._strangers.put(source.key, source)
         source.requests = after
         return source
 
     def give_back(self, source: Source) -> None:
         """Give back the tokens of a request that nothing was sent for, or that was answered."""
-        source.requests = self._requests.give_back(source.requests)
+        source.requests -= self._requests.interval
         if source.of_all:
             source.of_all -= 1
-            self._requests_of_all = self._requests_total.give_back(self._requests_of_all)
+            self._requests_of_all -= self._requests_total.interval
 
     def error(
         self, peer: bytes, code: int, message: str, asked_octets: int, now: float
@@ -133,7 +136,8 @@ class Guard:
 
     def take_error(self, peer: bytes, now: float) -> bool:
         """Say whether an ERROR may be sent to a peer that has no transfer."""
-        source = self._source(peer)
+        key = source_key(peer)
+        source = self._known.get(key) or self._strangers.get(key) or Source(key)
         after = self._errors.take(source.errors, now)
         if after is not None and source.known_until <= now:
             of_all = self._errors_total.take(self._errors_of_all, now)
@@ -163,11 +167,10 @@ class Guard:
 
     def answered(self, admitted: Admitted) -> None:
         """Note that a client has answered: it is where it says, and wants what it asked for."""
-        if self._unanswered.pop(admitted, admitted) is admitted:
-            return
         source, now = admitted.source, admitted.since
-        if source is None:
+        if self._unanswered.pop(admitted, admitted) is admitted or source is None:
             return
+        admitted.guard = None  # there is nothing more to watch
         self.give_back(source)
         if source.known_until <= now:
             self._strangers.pop(source.key)
@@ -196,11 +199,6 @@ class Guard:
         """Note that the tokens of a request do not come back."""
         if admitted.source is not None and admitted.source.of_all:
             admitted.source.of_all -= 1
-
-    def _source(self, peer: bytes) -> Source:
-        """Return what is known of a source; a new one is not in the table until it takes a token."""
-        key = source_key(peer)
-        return self._known.get(key) or self._strangers.get(key) or Source(key)
 
     def _take_of_all(self, source: Source, now: float) -> bool:
         """Take a token of those that all clients share which are not known."""

@@ -54,6 +54,7 @@ class Admitted:
     member: Member | None = None
     """Set once its transfer has begun."""
     guard: Gatekeeper | None = None
+    """Who wants to know what becomes of it, until its client has answered."""
     source: Source | None = None
     """Whose limits it counts for."""
     gave_way: bool = False
@@ -68,11 +69,6 @@ class Admitted:
         """Note that the client has answered."""
         if self.guard is not None:
             self.guard.answered(self)
-
-    def ended(self, outcome: Outcome) -> None:
-        """Note how it ended."""
-        if self.guard is not None:
-            self.guard.ended(self, outcome)
 
     def deliver(self, event: Event) -> None:
         """Hand an event to its transfer, if that has begun."""

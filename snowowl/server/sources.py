@@ -6,14 +6,14 @@ begin alike, and nobody forges them from afar.
 
 from __future__ import annotations
 
-import socket
 from typing import Final
 
 import attrs
 
-from snowowl.datagram.address import family_of
 from snowowl.protocol.buckets import ALWAYS_FULL
 
+_IPV4_SIZE: Final = 16
+"""Octets of an IPv4 socket address (`snowowl.datagram.address`); of an IPv6 one, 28."""
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _LINK_LOCAL: Final = b"\xfe\x80"
 
@@ -37,14 +37,15 @@ class Source:
 
 def host_of(peer: bytes) -> bytes:
     """Return the 4 or 16 octets of a host; IPv4 in 4, also if it came over a dual-stack socket."""
-    if family_of(peer) == socket.AF_INET:
+    if len(peer) == _IPV4_SIZE:
         return peer[4:8]
     return peer[20:24] if peer[8:20] == _MAPPED else peer[8:24]
 
 
 def source_key(peer: bytes) -> bytes:
     """Return what the limits of one client go by, of a socket address."""
-    host = host_of(peer)
-    if len(host) == 4:
-        return host
-    return host if host[:2] == _LINK_LOCAL else host[:8]
+    if len(peer) == _IPV4_SIZE:
+        return peer[4:8]
+    if peer[8:20] == _MAPPED:
+        return peer[20:24]
+    return peer[8:24] if peer[8:10] == _LINK_LOCAL else peer[8:16]

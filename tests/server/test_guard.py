@@ -83,7 +83,7 @@ async def test_who_answers_has_its_tokens_back_and_is_known(clock: MockClock) ->
         admitted = begun(guard, peer(1), 5.0)
         assert admitted is not None
         admitted.answered()
-        admitted.ended(Outcome(OutcomeKind.COMPLETED))
+        guard.ended(admitted, Outcome(OutcomeKind.COMPLETED))
     assert guard.unanswered == 0
     flood = [begun(guard, peer(number), 6.0) for number in range(100, 2000)]
     assert sum(admitted is not None for admitted in flood) == pytest.approx(
