@@ -36,7 +36,6 @@ from tests.real.harness import (
     serving,
     wrq,
 )
-from tests.users import WARNING
 
 STARTS_SECONDS = 20.0
 """For a process to start in, on a machine that is busy."""
