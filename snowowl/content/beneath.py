@@ -178,4 +178,6 @@ class Root:
 
 
 def _refused(error: OSError, components: Sequence[bytes]) -> ContentError:
-    return from_os_error(error, f"'{display(b'/'.join(components))}'")
+    refusal = from_os_error(error, f"'{display(b'/'.join(components))}'")
+    refusal.escape = error.errno == errno.EXDEV
+    return refusal

@@ -247,6 +247,9 @@ def _transfer_finished(event: TransferFinished) -> tuple[Level, str, Fields]:
         fields["reason"] = printable(outcome.message)
     if event.detail:
         fields["detail"] = printable(event.detail)
+    stored = display(event.stored)
+    if event.stored and event.stored != event.filename.lstrip(b"/"):
+        fields["stored"] = stored
     # The words of tftpd-hpa, for the scripts that look for them.
     message = (
         f"{event.direction.value} from {event.client} filename {name}: "

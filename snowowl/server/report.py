@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 import trio
 
-from snowowl.observe.events import Direction, TransferFinished
+from snowowl.content.errors import ContentError, Limit
+from snowowl.observe.events import Direction, Refusal, TransferFinished, TraversalAttempted
 from snowowl.observe.observers import Observers
-from snowowl.protocol.outcome import Outcome
+from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.server.registry import Admitted, Registry
 from snowowl.wire.packets import ReadRequest
+
+REFUSALS: Final[Mapping[Limit, Refusal]] = {
+    "uploads_max": Refusal.UPLOADS,
+    "open_files_max": Refusal.OPEN_FILES,
+}
+"""How it is counted that content was refused because of a limit (`ContentError.limit`)."""
 
 
 class Report:
     """Tells how one request ended."""
 
-    __slots__ = ("_admitted", "_finished", "_observers", "_registry")
+    __slots__ = ("_admitted", "_finished", "_observers", "_registry", "stored")
 
     def __init__(self, observers: Observers, registry: Registry, admitted: Admitted) -> None:
         self._observers = observers
         self._registry = registry
         self._admitted = admitted
         self._finished = False
+        self.stored = b""
+        """The name beneath the root that an upload has got."""
+
+    def refuse(self, error: ContentError) -> None:
+        """Report that the content cannot be had; and first, if its name tried to leave the root."""
+        if error.escape and not self._finished:
+            admitted, request = self._admitted, self._admitted.request
+            direction = Direction.READ if isinstance(request, ReadRequest) else Direction.WRITE
+            self._observers.emit(TraversalAttempted(admitted.client, direction, request.filename))
+        self.finish(Outcome(OutcomeKind.REFUSED, error.message, error.code), error.detail)
 
     def finish(self, outcome: Outcome, detail: str) -> None:
         """Report the outcome; later calls do nothing."""
@@ -44,5 +64,6 @@ class Report:
                 retransmitted=transfer.retransmitted if transfer else 0,
                 outcome=outcome,
                 detail=detail,
+                stored=self.stored,
             )
         )

@@ -20,8 +20,11 @@ from contextlib import ExitStack, suppress
 import trio
 
 from snowowl.config import Config, parse_listen
+from snowowl.config.write import check_mode
+from snowowl.content.allowance import Allowance, Limits
 from snowowl.content.mapped import FileHints
 from snowowl.content.names import NameRules
+from snowowl.content.naming import Template
 from snowowl.content.store import Recent, Store
 from snowowl.content.uploads import WritePolicy
 from snowowl.datagram import address
@@ -95,6 +98,7 @@ async def serve(
             try:
                 async with trio.open_nursery() as transfers:
                     readings.nursery = transfers
+                    pumps.start_soon(store.keep_count)
                     send, receive = trio.open_memory_channel[Sequence[Admitted]](BATCHES_QUEUED_MAX)
                     transfers.start_soon(_dispatch, receive, service, readings, transfers)
                     with send:
@@ -185,21 +189,44 @@ def _share_endpoint(
 
 
 def _open_store(config: Config) -> Store:
-    rules = NameRules(strip_trailing=config.names.strip_trailing, backslash=config.names.backslash)
-    write = config.write
+    names, write = config.names, config.write
+    rules = NameRules(
+        strip_trailing=names.strip_trailing, backslash=names.backslash, hidden=names.hidden
+    )
     policy = WritePolicy(
         enabled=write.enabled,
         overwrite=write.overwrite,
         create=write.create,
         patterns=write.patterns,
         size_max=write.size_max,
+        mode=check_mode(write.mode),
+        unique=write.unique,
+        unique_name=Template(write.unique_name),
     )
     files = config.performance.files
     hints = FileHints(read_ahead=files.read_ahead_kb * 1024, access=files.access_hint)
     try:
-        return Store(config.server.root, rules=rules, policy=policy, hints=hints)
+        return Store(
+            config.server.root,
+            rules=rules,
+            policy=policy,
+            hints=hints,
+            allowance=Allowance(_limits_of(config)),
+        )
     except OSError as error:
         raise RootError(config.server.root, error) from error
+
+
+def _limits_of(config: Config) -> Limits:
+    """Return what all uploads and all open files of this process may come to."""
+    workers = config.server.workers
+    return Limits(
+        uploads_max=config.limits.uploads_max,
+        open_files_max=config.limits.open_files_max,
+        quota=config.write.quota if config.write.enabled else 0,
+        free_min=config.write.free_min,
+        shares=1 if workers == "auto" else workers,  # a worker is told how many there are
+    )
 
 
 def _listen(config: Config, network: Network, stack: ExitStack) -> list[Endpoint]:

@@ -56,8 +56,8 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, make: Maker) -> None
     assert (tmp_path / "target").read_bytes() == b"first second"
 
 
-def test_the_mode_is_that_of_a_boot_file(tmp_path: Path, make: Maker) -> None:
-    before = os.umask(0o027)
+def test_others_may_not_read_what_was_uploaded(tmp_path: Path, make: Maker) -> None:
+    before = os.umask(0o022)
     try:
         temporary = make(b"target")
     finally:
