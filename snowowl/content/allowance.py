@@ -37,17 +37,8 @@ class Limits:
     free_min: int = 0
     """Octets of the file system that stay free."""
     shares: int = 1
-    """Processes that serve the same root: each has its share of the first three."""
-
-    @property
-    def uploads(self) -> int:
-        """The most uploads of this process, 0 for any number."""
-        return self.uploads_max and max(1, self.uploads_max // self.shares)
-
-    @property
-    def open_files(self) -> int:
-        """The most open files of this process, 0 for any number."""
-        return self.open_files_max and max(1, self.open_files_max // self.shares)
+    """Processes that serve the same root.  None knows what the others store between two counts, so
+    each takes its share of the room that there was at the last one."""
 
 
 @attrs.define(eq=False)
@@ -152,9 +143,9 @@ class Allowance:
 
         The oldest whose client has not answered yet gives way: its request may be forged.
         """
-        most = self.limits.uploads
+        most = self.limits.uploads_max
         if most and self.uploads >= most:
-            refusal = busy("uploads_max", self.limits.uploads_max)
+            refusal = busy("uploads_max", most)
             unanswered = (one for one in self._claims if not (one.answered or one.failure))
             oldest = next(unanswered, None)
             if oldest is None:
@@ -170,7 +161,7 @@ class Allowance:
     @property
     def files_full(self) -> bool:
         """Whether no more file may be opened."""
-        return 0 < self.limits.open_files <= self.open_files
+        return 0 < self.limits.open_files_max <= self.open_files
 
     def is_short(self, tsize: int | None) -> bool:
         """Say whether the quota, as it is known, has no room for this upload."""
@@ -270,8 +261,6 @@ class Allowance:
         quota, seen = self.limits.quota, self._seen
         if not quota or more <= 0:
             return False
-        # What others have stored since the last count is not known here, so each takes its share of
-        # the room that there was then.
         most = quota if seen >= quota else seen + (quota - seen) // self.limits.shares
         return self.used + self.held + more > most
 

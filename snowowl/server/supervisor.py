@@ -272,11 +272,15 @@ class _Supervisor:
 
     def _share_of(self, config: Config) -> Config:
         """Return the configuration of one worker."""
-        share = -(-config.limits.transfers_max // len(self._slots))
+        limits = {
+            key: -(-getattr(config.limits, key) // len(self._slots))
+            for key in ("transfers_max", "uploads_max", "open_files_max")
+        }
         return attrs.evolve(
             config,
-            server=attrs.evolve(config.server, workers=1),
-            limits=attrs.evolve(config.limits, transfers_max=share),
+            # Not 1: of a quota, which is not divided here, each takes a share of what is left.
+            server=attrs.evolve(config.server, workers=len(self._slots)),
+            limits=attrs.evolve(config.limits, **limits),
         )
 
     def _let_go(self, worker: Worker, *, replaces_lost: bool) -> None:

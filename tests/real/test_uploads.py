@@ -151,7 +151,7 @@ def small_disk(root: Path) -> Iterator[Path]:
 @pytest.mark.rule("R12")
 def test_a_disk_that_fills_up(small_disk: Path) -> None:
     octets = os.urandom(2_000_000)
-    with serving(small_disk, "--writable") as server:
+    with serving(small_disk, "--writable", config="[write]\nfree_min = 0\n") as server:
         for options in ([("tsize", len(octets)), ("blksize", 8192)], [("blksize", 8192)], []):
             with pytest.raises(RefusedError) as refused:
                 store(server.address, b"new", octets, *options)
