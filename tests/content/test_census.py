@@ -82,6 +82,20 @@ def test_what_goes_away_or_may_not_be_looked_at_is_passed_over(
     assert count(root, Counted(("*.log",)), nothing) == 10
 
 
+def test_a_folder_that_becomes_a_link_is_not_followed(
+    root: Root, top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swap(path: bytes, *others: int, dir_fd: int | None = None) -> int:
+        if path == b"logs":
+            (top / "logs").rename(top / ".kept")
+            (top / "logs").symlink_to("../outside")
+        return real_open(path, *others, dir_fd=dir_fd)
+
+    real_open = os.open
+    monkeypatch.setattr("os.open", swap)
+    assert count(root, Counted(("*",)), nothing) == 20
+
+
 def test_a_tree_without_end_takes_few_descriptors(
     root: Root, top: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
