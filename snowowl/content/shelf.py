@@ -32,7 +32,8 @@ class Shelf:
     """The open files of a store.  A mapped file without users is always among the unused."""
 
     def __init__(self, allowance: Allowance | None = None) -> None:
-        self._allowance = allowance or Allowance()
+        self.allowance = allowance or Allowance()
+        """Counts the files.  To be replaced only before any is opened."""
         self._mapped: dict[Identity, MappedFile] = {}
         self._unused: OrderedDict[Identity, MappedFile] = OrderedDict()  # longest unused first
         self._indexes: dict[Identity, TextIndex] = {}
@@ -73,7 +74,7 @@ class Shelf:
                 file.close()
                 raise
             shared = self._mapped[file.key] = file
-            self._allowance.open_files += 1
+            self.allowance.open_files += 1
             self._rest(file)
         elif shared is not file:
             file.close()
@@ -84,9 +85,9 @@ class Shelf:
 
         Raises ContentError if too many are in use.
         """
-        while self._allowance.files_full:
+        while self.allowance.files_full:
             if not self._unused:
-                raise busy("open_files_max", self._allowance.limits.open_files_max)
+                raise busy("open_files_max", self.allowance.limits.open_files_max)
             self._drop_oldest()
 
     def use(self, file: MappedFile) -> FileSource:
@@ -149,6 +150,6 @@ class Shelf:
 
     def _drop(self, file: MappedFile) -> None:
         del self._mapped[file.key]
-        self._allowance.open_files -= 1
+        self.allowance.open_files -= 1
         self._indexes.pop(file.key, None)
         file.close()

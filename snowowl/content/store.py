@@ -89,8 +89,7 @@ class Store:
         self._temporary: Kind = temporary
         self._hints = hints or FileHints()
         self._turns = trio.Semaphore(THREADS_MAX)
-        self.allowance: Final = allowance or Allowance()
-        """May be that of the store before this one: its uploads count on."""
+        self.allowance = allowance or Allowance()
         self._shelf = Shelf(self.allowance)
         self._counting = trio.Lock()
         self._counted_at: float | None = None
@@ -213,6 +212,20 @@ class Store:
             if age < COUNT_AGE_SECONDS or not self.allowance.is_short(tsize):
                 return
         await self.count()
+
+    def succeed(self, before: Store) -> None:
+        """Count on from another store, if its root is the same.  Before anything is opened here.
+
+        What is running there counts here, and all of it by the limits of this one.
+        """
+        if self._root.identity == before._root.identity:
+            limits = self.allowance.limits
+            self.allowance = self._shelf.allowance = before.allowance
+            self.allowance.limits = limits
+
+    def retire(self) -> None:
+        """Keep nothing open that nobody uses: only who has begun will still ask.  Idempotent."""
+        self._shelf.close()
 
     def close(self) -> None:
         """Close what no transfer uses; the rest closes with its last user.  Idempotent."""

@@ -18,6 +18,7 @@ from snowowl.observe.events import (
     DatapathLowered,
     InternalError,
     KeyWithoutEffect,
+    LinesLost,
     PrivilegesDropped,
     Refusal,
     ReloadFailed,
@@ -69,6 +70,7 @@ Described = (
     | TransferStarted
     | RolloverExpected
     | TransferFinished
+    | LinesLost
     | InternalError
 )
 
@@ -144,6 +146,9 @@ def describe(event: Described) -> tuple[Level, str, Fields]:
             return "info", "stopped", {}
         case ServerReloaded() | ReloadFailed() | WorkerStarted() | WorkerEnded():
             return _describe_supervision(event)
+        case LinesLost(what, count, reason):
+            message = f"{count} lines of {what} were lost: {printable(reason)}"
+            return "error", message, {"count": count}
         case InternalError(where, traceback):
             message = f"internal error in {where}; the server goes on, please report this"
             # Its lines are ours, but what an exception says may be the network's.

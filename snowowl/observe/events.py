@@ -275,8 +275,22 @@ class TransferFinished:
     """For the operator: what the peer was not told, such as the reason of an I/O error."""
     number: int = 0
     """Counts the requests of a process."""
+    started: bool = False
+    """There was a `TransferStarted` with its number; else the request was all there was."""
     stored: bytes = b""
     """The name beneath the root that an upload was stored by."""
+
+
+@attrs.frozen
+class LinesLost:
+    """Lines of a record, `what`, could not be written, since that was told last; `reason` says why.
+
+    Told at once for the first, and then once a minute.
+    """
+
+    what: str
+    count: int
+    reason: str
 
 
 @attrs.frozen
@@ -312,5 +326,6 @@ Event = (
     | TransferStarted
     | RolloverExpected
     | TransferFinished
+    | LinesLost
     | InternalError
 )

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 import trio
 
+from snowowl.config import Config
 from snowowl.datagram import address
 from snowowl.datagram.interface import Endpoint, Packet, Received
 from snowowl.observe.events import (
@@ -68,6 +69,10 @@ class Acceptor:
         self.closed = False
         """Take no more requests: the server drains."""
 
+    def take(self, config: Config) -> None:
+        """Judge by a new configuration from now on."""
+        self._transfers_max = config.limits.transfers_max
+
     async def run(self) -> None:
         """Receive until cancelled."""
         endpoint = self.endpoint
@@ -79,6 +84,10 @@ class Acceptor:
                 self.accept(batch)
             elif not endpoint.take_unreachable():  # of no interest: nobody waits here for a peer
                 await trio.sleep(0.01)  # a socket error; do not spin on it
+
+    def look_for_drops(self) -> None:
+        """Tell what the kernel has thrown away, unless that was done a moment ago."""
+        self._drops.look(trio.current_time())
 
     def accept(self, batch: Sequence[Received]) -> None:
         """Judge each datagram of a batch; hand on those that begin a transfer."""
@@ -112,7 +121,12 @@ class Acceptor:
             direction = Direction.READ if isinstance(request, ReadRequest) else Direction.WRITE
             self._observers.emit(
                 RequestReceived(
-                    candidate.client, direction, request.filename, request.mode, request.options
+                    candidate.client,
+                    direction,
+                    request.filename,
+                    request.mode,
+                    request.options,
+                    candidate.number,
                 )
             )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import attrs
 import trio
 
@@ -29,6 +31,8 @@ class Admitted:
     """The peer as that endpoint names it: a dual-stack one has mapped IPv4 addresses."""
     since: float
     exchange: Exchange | None = None
+    number: int = 0
+    """Counts the requests of a registry: events name the transfer by it."""
     member: Member | None = None
     """Set once its transfer has begun."""
 
@@ -51,6 +55,7 @@ class Registry:
         self._active: set[Admitted] = set()
         self._unsettled: set[Admitted] = set()
         self._settled = trio.Event()
+        self._numbers = count(1)
 
     def __len__(self) -> int:
         return len(self._active)
@@ -73,7 +78,8 @@ class Registry:
         return any(newer.member for newer in requests[requests.index(admitted) + 1 :])
 
     def add(self, admitted: Admitted) -> None:
-        """Take in a request."""
+        """Take in a request, and number it."""
+        admitted.number = next(self._numbers)
         self._of_peer.setdefault(admitted.peer, []).append(admitted)
         self._active.add(admitted)
         self._unsettled.add(admitted)

@@ -14,7 +14,6 @@ import trio
 
 from snowowl.content.errors import ContentError
 from snowowl.content.sink import Sink
-from snowowl.content.store import Store
 from snowowl.observe.events import InternalError
 from snowowl.observe.observers import Observers
 from snowowl.protocol.events import ContentCommitted, ContentFailed, ContentReady
@@ -23,8 +22,8 @@ from snowowl.protocol.read import ReadTransfer
 from snowowl.protocol.write import WriteTransfer
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
+from snowowl.server.generation import Generation, Generations
 from snowowl.server.member import Member
-from snowowl.server.policies import Policies
 from snowowl.server.readings import (
     BROKEN,
     OUTDATED,
@@ -49,8 +48,7 @@ _SHUTDOWN_PACKET = encode_error(ErrorCode.NOT_DEFINED, SHUTDOWN.message)
 class Service:
     """What the transfers of a server share."""
 
-    store: Store
-    policies: Policies
+    generations: Generations
     exchanges: Exchanges
     registry: Registry
     observers: Observers
@@ -80,6 +78,7 @@ class Service:
     async def _serve(self, admitted: Admitted, report: Report) -> None:
         request = admitted.request
         with ExitStack() as stack:
+            generation = stack.enter_context(self.generations.current.held())
             try:
                 exchange = stack.enter_context(self.exchanges.lend(admitted))
             except OSError as error:
@@ -93,9 +92,9 @@ class Service:
             stack.callback(self._leave, admitted, exchange)
             try:
                 if isinstance(request, ReadRequest):
-                    await self._read(admitted, request, exchange, report)
+                    await self._read(admitted, request, generation, exchange, report)
                 else:
-                    await self._write(admitted, request, exchange, report)
+                    await self._write(admitted, request, generation, exchange, report)
             except ContentError as error:
                 packet = encode_error(error.code, error.message)
                 exchange.send_packet(admitted.peer, packet, admitted.local)
@@ -113,36 +112,46 @@ class Service:
                 raise
 
     async def _read(
-        self, admitted: Admitted, request: ReadRequest, exchange: Exchange, report: Report
+        self,
+        admitted: Admitted,
+        request: ReadRequest,
+        generation: Generation,
+        exchange: Exchange,
+        report: Report,
     ) -> None:
         netascii = request.mode is Mode.NETASCII
-        source = await self.store.open(request.filename, netascii=netascii)
+        source = await generation.store.open(request.filename, netascii=netascii)
         with ExitStack() as stack:
             stack.callback(source.close)
-            policy = self.policies.for_local(admitted.local)
+            policy = generation.policies.for_local(admitted.local)
             transfer = ReadTransfer(request, policy, source.size)
             warn_of_rollover(self.observers, admitted, transfer)
             member = Member(admitted.peer, transfer, local=admitted.local, source=source)
-            if not self._join(admitted, exchange, member):
+            if not self._join(admitted, exchange, member, report, source.size):
                 report.finish(OUTDATED, "")
                 return
             while transfer.outcome is None:
                 await member.changed()
                 if member.load_wanted is not None:
-                    await load(self.store, exchange, member, source)
+                    await load(generation.store, exchange, member, source)
             report.finish(transfer.outcome, member.detail)
 
     async def _write(
-        self, admitted: Admitted, request: WriteRequest, exchange: Exchange, report: Report
+        self,
+        admitted: Admitted,
+        request: WriteRequest,
+        generation: Generation,
+        exchange: Exchange,
+        report: Report,
     ) -> None:
         tsize = known.parse_value(known.TSIZE, dict(request.options).get(known.TSIZE, b""))
         netascii = request.mode is Mode.NETASCII
-        async with await self.store.create(
+        async with await generation.store.create(
             request.filename, netascii=netascii, tsize=tsize, client=admitted.client
         ) as sink:
-            transfer = WriteTransfer(request, self.policies.for_local(admitted.local))
+            transfer = WriteTransfer(request, generation.policies.for_local(admitted.local))
             member = Member(admitted.peer, transfer, local=admitted.local, sink=sink)
-            if not self._join(admitted, exchange, member):
+            if not self._join(admitted, exchange, member, report, tsize):
                 report.finish(OUTDATED, "")
                 return
 
@@ -202,7 +211,14 @@ class Service:
                 event = ContentFailed(error.code, error.message)
         exchange.deliver(member, event)
 
-    def _join(self, admitted: Admitted, exchange: Exchange, member: Member) -> bool:
+    def _join(
+        self,
+        admitted: Admitted,
+        exchange: Exchange,
+        member: Member,
+        report: Report,
+        size: int | None,
+    ) -> bool:
         """Begin a transfer; False if its peer has gone on to another one meanwhile."""
         if self.registry.is_outdated(admitted):
             return False
@@ -210,6 +226,7 @@ class Service:
         rival = self.registry.rival(admitted)
         if rival is not None:
             contend(rival, admitted)
+        report.start(member, size)
         exchange.join(member)
         exchange.flush()
         return True

@@ -549,9 +549,15 @@ async def test_the_next_store_counts_on(root: Path) -> None:
     old = Store(root, rules=NameRules(), policy=UPLOADS, allowance=allowance)
     async with await old.create(b"new", netascii=False, tsize=None) as sink:
         sink.store(b"\0\3\0\1x", 5, 1)
+        limits = Limits(uploads_max=1, quota=1_000_000)
+        store = Store(root, rules=NameRules(), policy=UPLOADS, allowance=Allowance(limits))
+        store.succeed(old)
         old.close()
-        allowance.limits = Limits(uploads_max=1, quota=1_000_000)
-        store = Store(root, rules=NameRules(), policy=UPLOADS, allowance=allowance)
+        assert allowance.limits is limits
+        elsewhere = Store(root / "dir", rules=NameRules(), policy=UPLOADS)
+        elsewhere.succeed(old)
+        assert elsewhere.allowance.uploads == 0
+        elsewhere.close()
         with pytest.raises(ContentError) as caught:
             await store.create(b"other", netascii=False, tsize=None)
         assert caught.value.limit == "uploads_max"

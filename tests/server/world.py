@@ -21,6 +21,7 @@ from snowowl.observe.events import (
     ServerStarted,
     ServerStopped,
     TransferFinished,
+    TransferStarted,
 )
 from snowowl.observe.observers import Observer
 from snowowl.protocol.outcome import OutcomeKind
@@ -204,11 +205,20 @@ class World:
             and to in (None, datagram.target)
         ]
 
+    def _when_started(self, number: int) -> int:
+        return [event.number for event in self.told(TransferStarted)].index(number)
+
     def check(self) -> None:
         """Assert that nothing is left, and that what was said adds up."""
         assert list(self.network.endpoints.values()) == self._boards
         assert not list(self.root.rglob(".snowowl-*"))
-        assert len(self.told(RequestReceived)) == len(self.told(TransferFinished))
+        finished = self.told(TransferFinished)
+        assert sorted(event.number for event in self.told(RequestReceived)) == sorted(
+            event.number for event in finished
+        )
+        assert [event.number for event in self.told(TransferStarted)] == sorted(
+            (event.number for event in finished if event.started), key=self._when_started
+        )
         assert len(self.told(ServerStarted)) == len(self.told(ServerStopped))
         bugs = self.told(InternalError)
         assert len(bugs) == self.bugs_expected, bugs
