@@ -93,6 +93,7 @@ class Store:
         self._shelf = Shelf(self.allowance)
         self._counting = trio.Lock()
         self._counted_at: float | None = None
+        self._count_took = 0.0
         self._resolving = 0  # threads that use the root
         self._closed = False
 
@@ -184,34 +185,43 @@ class Store:
     async def keep_count(self) -> None:
         """Count now and then what the quota is of, if there is one.  For a task of its own."""
         while self.allowance.limits.quota:
-            since = trio.current_time()
             with suppress(ContentError):  # the count stays what it was
                 await self.count()
-            took = trio.current_time() - since
-            await trio.sleep(max(COUNT_SECONDS, COUNT_SHARE * took))
+            await trio.sleep(max(COUNT_SECONDS, COUNT_SHARE * self._count_took))
 
     async def count(self) -> None:
         """Count what the quota is of.  Raises ContentError if the root cannot be looked at."""
+        async with self._counting:
+            await self._count()
+
+    async def _count(self) -> None:
         policy = self._policy
         made = None if policy.unique == "off" else policy.unique_name.pattern()
         counted = Counted(policy.patterns, self._rules.hidden, made)
-        async with self._counting:
-            self.allowance.begin_count()
-            octets = await self._resolve(
-                count, self._root, counted, trio.from_thread.check_cancelled
-            )
-            self.allowance.counted(octets)
-            self._counted_at = trio.current_time()
+        since = trio.current_time()
+        self.allowance.begin_count()
+        octets = await self._resolve(count, self._root, counted, trio.from_thread.check_cancelled)
+        self.allowance.counted(octets)
+        self._counted_at = trio.current_time()
+        self._count_took = self._counted_at - since
 
     async def _count_if_needed(self, tsize: int | None) -> None:
         """Count what the quota is of, unless that is known, or leaves room as it is known."""
-        if not self.allowance.limits.quota:
+        if self._is_well_known(tsize):
             return
-        if self._counted_at is not None:
-            age = trio.current_time() - self._counted_at
-            if age < COUNT_AGE_SECONDS or not self.allowance.is_short(tsize):
-                return
-        await self.count()
+        async with self._counting:
+            if not self._is_well_known(tsize):  # whoever waited for others has their count
+                await self._count()
+
+    def _is_well_known(self, tsize: int | None) -> bool:
+        if not self.allowance.limits.quota:
+            return True
+        if self._counted_at is None:
+            return False
+        age = trio.current_time() - self._counted_at
+        # No flood of uploads that do not fit has a large tree counted over and over.
+        enough = max(COUNT_AGE_SECONDS, COUNT_SHARE * self._count_took)
+        return age < enough or not self.allowance.is_short(tsize)
 
     def succeed(self, before: Store) -> None:
         """Count on from another store, if its root is the same.  Before anything is opened here.

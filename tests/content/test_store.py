@@ -544,6 +544,31 @@ async def test_what_others_delete_makes_room(
     store.close()
 
 
+async def test_uploads_that_wait_for_a_count_share_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    def count(*arguments: object) -> int:
+        counted.append(1)
+        return 500
+
+    monkeypatch.setattr(store_module, "count", count)
+    allowance = Allowance(Limits(quota=1000))
+    store = Store(root, rules=NameRules(), policy=UPLOADS, allowance=allowance)
+
+    async def ask(tsize: int) -> None:
+        with suppress(ContentError):
+            async with await store.create(b"new", netascii=False, tsize=tsize):
+                pass
+
+    async with trio.open_nursery() as nursery:
+        for number in range(30):
+            nursery.start_soon(ask, 100 * number)
+    assert len(counted) == 1
+    store.close()
+
+
 async def test_the_next_store_counts_on(root: Path) -> None:
     allowance = Allowance(Limits(uploads_max=1))
     old = Store(root, rules=NameRules(), policy=UPLOADS, allowance=allowance)
