@@ -260,6 +260,8 @@ def _transfer_finished(event: TransferFinished) -> tuple[Level, str, Fields]:
         f"{event.direction.value} from {event.client} filename {name}: "
         f"{outcome_words(outcome)}, {size_text(event.octets)} in {event.seconds:.3f} s"
     )
+    if event.refusal is not None:  # one of many, that are told together
+        return "debug", message, fields | {"refusal": event.refusal.value}
     return "info" if is_usual(outcome) else "warning", message, fields
 
 

@@ -31,7 +31,7 @@ REFUSALS: Final[Mapping[Limit, Refusal]] = {
 class Report:
     """Tells that the transfer of one request has started, if it has, and how the request ended."""
 
-    __slots__ = ("_admitted", "_finished", "_observers", "_registry", "_started", "stored")
+    __slots__ = ("_admitted", "_finished", "_observers", "_registry", "_started", "limit", "stored")
 
     def __init__(self, observers: Observers, registry: Registry, admitted: Admitted) -> None:
         self._observers = observers
@@ -41,6 +41,8 @@ class Report:
         self._started = False
         self.stored = b""
         """The name beneath the root that an upload has got."""
+        self.limit: Limit | None = None
+        """Which limit left no room for it."""
 
     @property
     def _direction(self) -> Direction:
@@ -69,6 +71,7 @@ class Report:
             admitted = self._admitted
             filename = admitted.request.filename
             self._observers.emit(TraversalAttempted(admitted.client, self._direction, filename))
+        self.limit = error.limit
         self.finish(Outcome(OutcomeKind.REFUSED, error.message, error.code), error.detail)
 
     def finish(self, outcome: Outcome, detail: str) -> None:
@@ -94,6 +97,7 @@ class Report:
                 outcome=outcome,
                 detail=detail,
                 stored=self.stored,
+                refusal=None if self.limit is None else REFUSALS[self.limit],
                 number=admitted.number,
                 started=self._started,
             )

@@ -17,7 +17,7 @@ All is in one process: `server.workers` is for the command `snowowl serve`, whos
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 
 import trio
 
@@ -82,17 +82,17 @@ async def serve(
     """
     with ExitStack() as end, ExitStack() as stack:
         told = Observers(observers if metrics is None else (*observers, metrics))
-        if reloads is not None:
-            stack.callback(reloads.close)
+        stack.enter_context(nullcontext() if reloads is None else reloads)
         if network is None:
             network = system_network(config)
             stack.callback(network.close)
-        generations = Generations(await open_generation(config, network))
-        stack.enter_context(closing(generations))
+        first = await open_generation(config, network)
+        generations = stack.enter_context(closing(Generations(first)))
         endpoints = _listen(config, network, stack)
         addresses = tuple(address.text(endpoint.address) for endpoint in endpoints)
         registry, ending = Registry(), Ending(drain, retire)
         async with trio.open_nursery() as pumps:
+            pumps.start_soon(generations.keep_count)
             exchanges = stack.enter_context(closing(_exchanges(config, network, pumps, told)))
             service = Service(generations, exchanges, registry, told)
             readings = Readings(generations, exchanges, registry, told)
@@ -100,7 +100,6 @@ async def serve(
             try:
                 async with trio.open_nursery() as transfers:
                     readings.nursery = transfers
-                    pumps.start_soon(generations.keep_count)
                     send, receive = trio.open_memory_channel[Sequence[Admitted]](BATCHES_QUEUED_MAX)
                     transfers.start_soon(_dispatch, receive, service, readings, transfers)
                     with send:

@@ -156,7 +156,7 @@ class Service:
                 return
 
             def lose(error: ContentError) -> None:
-                member.detail = error.detail
+                member.detail, report.limit = error.detail, error.limit
                 exchange.deliver(member, ContentFailed(error.code, error.message))
 
             sink.alert = lose

@@ -16,6 +16,7 @@ from snowowl.observe.events import (
     Direction,
     Event,
     InternalError,
+    Refusal,
     ReloadFailed,
     RequestDoubled,
     RequestMalformed,
@@ -83,6 +84,13 @@ def test_a_name_that_an_upload_has_got_is_told_if_it_is_another(
 ) -> None:
     event = attrs.evolve(FINISHED, direction=Direction.WRITE, filename=asked, stored=stored)
     assert json.loads(lines("json", event)[0]).get("stored") == told
+
+
+def test_who_met_a_limit_is_told_with_the_others() -> None:
+    outcome = Outcome(OutcomeKind.REFUSED, "server is busy, try again", 0)
+    event = attrs.evolve(FINISHED, outcome=outcome, refusal=Refusal.UPLOADS)
+    assert not lines("json", event, level="info")
+    assert json.loads(lines("json", event)[0])["refusal"] == "uploads"
 
 
 def test_one_line_says_it_all() -> None:

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from snowowl.config import Config, LimitsConfig, NamesConfig, WriteConfig
-from snowowl.observe.events import Direction, TransferFinished, TraversalAttempted
+from snowowl.observe.events import Direction, Refusal, TransferFinished, TraversalAttempted
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.testing.playbook import ack, data, error
 from snowowl.wire.constants import ErrorCode
@@ -195,6 +195,9 @@ async def test_too_many_uploads_are_told_to_try_again(world: World, clock: MockC
         assert await end(boards[0], tids[0]) == ack(2)
         await begin(boards[2], "up2")  # while the first dallies
         assert await end(boards[1], tids[1]) == ack(2)
+    refused = [event.refusal for event in world.told(TransferFinished)]
+    assert refused[0] is Refusal.UPLOADS
+    assert set(refused[1:]) == {None}
 
 
 async def test_requests_that_nobody_answers_do_not_keep_uploads_out(
@@ -211,6 +214,8 @@ async def test_requests_that_nobody_answers_do_not_keep_uploads_out(
         assert (await forged[0].receive())[0] == error(0, "try again")
         assert await end(honest, source) == ack(2)
     assert [path.name for path in world.root.iterdir()] == ["up"]
+    first = world.told(TransferFinished)[0]
+    assert (first.filename, first.refusal) == (b"forged0", Refusal.UPLOADS)
 
 
 @pytest.mark.parametrize("tsize", [511, 514, 10_000])
