@@ -17,7 +17,7 @@ All is in one process: `server.workers` is for the command `snowowl serve`, whos
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 
 import trio
 
@@ -84,8 +84,7 @@ async def serve(
     """
     with ExitStack() as end, ExitStack() as stack:
         told = Observers(observers if metrics is None else (*observers, metrics))
-        if reloads is not None:
-            stack.callback(reloads.close)
+        stack.enter_context(nullcontext() if reloads is None else reloads)
         if network is None:
             network = system_network(config)
             stack.callback(network.close)
@@ -96,6 +95,7 @@ async def serve(
         registry, ending = Registry(), Ending(drain, retire)
         guard = make_guard(config, network, told, stack)
         async with trio.open_nursery() as pumps:
+            pumps.start_soon(generations.keep_count)
             exchanges = stack.enter_context(
                 closing(_exchanges(config, network, pumps, told, guard))
             )

@@ -323,7 +323,8 @@ class _Supervisor:
 
     def _share_of(self, config: Config) -> Config:
         """Return the configuration of one worker."""
-        server = attrs.evolve(config.server, workers=1)
+        # Not 1: of a quota, which is not divided here, each takes a share of what is left.
+        server = attrs.evolve(config.server, workers=len(self._slots))
         limits = share_of(config.limits, len(self._slots))
         return attrs.evolve(config, server=server, limits=limits)
 
