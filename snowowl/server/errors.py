@@ -60,3 +60,13 @@ def _root_advice(error: OSError) -> str:
     if error.errno == errno.EACCES:
         return "permission denied; the server's user must be allowed to enter and read it"
     return f"{error.strerror or error}"
+
+
+class MetricsError(OSError):
+    """The metrics cannot be told where `metrics.listen` says; says what to do."""
+
+    def __init__(self, listen: str, reason: str) -> None:
+        super().__init__(
+            f"cannot tell metrics at {listen} (metrics.listen): {reason};"
+            " give another address, or take the key out"
+        )
