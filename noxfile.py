@@ -208,7 +208,7 @@ def thirdparty(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def attacks(session: nox.Session) -> None:
-    """Attack a running server while boards boot from it, some minutes: nox -s attacks -- --where namespaces."""
+    """Attack a running server while boards boot: nox -s attacks -- --where namespaces."""
     install(session)
     session.run("python", "-m", "tests.attacks.run", *session.posargs)
 

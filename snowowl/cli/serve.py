@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from snowowl.config import Change, Config
-
-EX_CONFIG = 78  # sysexits.h; units say RestartPreventExitStatus=2 78
+from snowowl.cli.configuration import EX_CONFIG, port_range_change
+from snowowl.cli.configuration import configure as load
 
 
 @click.command()
@@ -116,10 +112,10 @@ def serve(
     ]
     changes = [Change(key, value, flag) for key, value, flag in given if value is not None]
     if port_range is not None:
-        changes.append(_port_range_change(port_range))
+        changes.append(port_range_change(port_range))
     if workers is not None:
         changes.append(Change("server.workers", parse_integer(workers), "--workers"))
-    configure = partial(_configure, file, changes)
+    configure = partial(load, file, changes)
     try:
         config = configure()
     except ConfigError as error:
@@ -128,20 +124,3 @@ def serve(
     from snowowl.cli.serve_program import run
 
     sys.exit(run(config, configure))
-
-
-def _configure(file: str | None, changes: list[Change]) -> Config:
-    """Return the configuration: flags before environment before file.  Raises ConfigError."""
-    from snowowl.config import Config, from_environment, load_config, override
-
-    config = load_config(file) if file else Config()
-    return override(config, [*from_environment(os.environ), *changes])
-
-
-def _port_range_change(text: str) -> Change:
-    from snowowl.config import Change, parse_port_range
-
-    try:
-        return Change("server.port_range", parse_port_range(text), "--port-range")
-    except ValueError as error:
-        return Change("server.port_range", None, "--port-range", str(error))

@@ -10,7 +10,6 @@ How it receives is in `snowowl.server.intake`, how it sends in `outbox`, its dea
 
 from __future__ import annotations
 
-import errno
 import math
 import traceback
 from collections.abc import Callable, Sequence
@@ -37,7 +36,7 @@ from snowowl.server.alarms import Alarms
 from snowowl.server.drops import DropWatch
 from snowowl.server.intake import REQUESTS, Intake, requests_apart
 from snowowl.server.member import Member
-from snowowl.server.outbox import Outbox
+from snowowl.server.outbox import BROKEN, FAULTS, Outbox
 from snowowl.server.trains import train_of
 from snowowl.server.tuning import Tuning
 from snowowl.wire.codec import Buffer, encode_error, opcode_of
@@ -294,7 +293,7 @@ class Exchange:
         """End a transfer whose machine has just raised."""
         self._observers.emit(InternalError("exchange", traceback.format_exc()))
         try:
-            self._carry_out(member, member.transfer.handle(_BROKEN))
+            self._carry_out(member, member.transfer.handle(BROKEN))
         except Exception:  # noqa: BLE001 - not even that: who looks after it must do without it
             member.broken = True
             self.leave(member)
@@ -389,11 +388,4 @@ class Exchange:
     def _send_failed(self, peer: bytes, reason: int) -> None:
         member = self.members.get(peer)
         if member is not None:
-            self._handle(member, _FAULTS.get(reason, _BROKEN))
-
-
-_BROKEN = ContentFailed(ErrorCode.NOT_DEFINED, "internal error")
-_FAULTS = {
-    errno.EFAULT: ContentFailed(ErrorCode.NOT_DEFINED, "file changed while it was sent"),
-    errno.EMSGSIZE: ContentFailed(ErrorCode.NOT_DEFINED, "blksize is too large for the network"),
-}
+            self._handle(member, FAULTS.get(reason, BROKEN))

@@ -205,7 +205,7 @@ async def test_a_bug_in_the_first_step_is_told_too(
     monkeypatch.setattr(ReadTransfer, "start", broken)
     async with world.serving():
         board = world.board()
-        assert (await board.ask(rrq("file")))[0] == error(0, "internal error")
+        assert (await board.ask(rrq("file")))[0] == error(0, "try again")  # no longer than asked
     world.bugs_expected = 1
     assert world.outcomes() == [OutcomeKind.REFUSED]
 
@@ -480,7 +480,7 @@ async def test_content_that_cannot_be_loaded_ends_its_transfer(
 
     monkeypatch.setattr(Store, "open_now", lambda *_, **__: DeadSource(bytes(2000)))
     async with world.serving():
-        assert (await world.board().ask(rrq("file")))[0] == error(0, "input or output error")
+        assert (await world.board().ask(rrq("file")))[0] == error(0, "try again")
     assert finished(world).detail == "sector 7"
 
 
