@@ -62,7 +62,7 @@ from snowowl.cli.configuration import configure as load
 )
 @click.option(
     "--log-format",
-    type=click.Choice(["console", "logfmt", "json"]),
+    type=click.Choice(["console", "logfmt", "json", "journal"]),
     default=None,
     help="How log lines look.  [default: console]  [env var: SNOWOWL_LOG_FORMAT]",
 )

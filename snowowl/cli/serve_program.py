@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from snowowl.config import Config
     from snowowl.observe.events import Event
+    from snowowl.observe.metrics import Metrics
     from snowowl.observe.observers import Observer
+    from snowowl.server.outputs import Outputs
 
     Configure = Callable[[], Config]
 
@@ -26,7 +28,12 @@ if TYPE_CHECKING:
         """Serves until it is cancelled, or until `drain` is set and all is done."""
 
         def __call__(
-            self, config: Config, *, observers: Sequence[Observer], drain: trio.Event
+            self,
+            config: Config,
+            *,
+            observers: Sequence[Observer],
+            drain: trio.Event,
+            metrics: Metrics | None,
         ) -> Awaitable[None]:
             """Raise ListenError, RootError or WorkerError if it cannot begin."""
 
@@ -64,16 +71,20 @@ class _Program:
 
         from snowowl.observe.log import LogObserver
         from snowowl.observe.writer import LineWriter, stderr_descriptor
+        from snowowl.server.outputs import open_journal
 
         self.config = config
         self.exit_status = 0
         self.drain = trio.Event()
         self.writer = LineWriter(stderr_descriptor())
+        self.journal = open_journal()
+        self.outputs: Outputs | None = None
         self.log = LogObserver(
             self.writer.write,
             form=config.log.format,
             level=config.log.level,
             colors=_wants_colors(),
+            journal=self.journal,
         )
         self.writer.dropped_line = self.log.dropped
 
@@ -81,22 +92,49 @@ class _Program:
         """Run a server in this program; return the exit status."""
         import trio
 
-        from snowowl.server.errors import ListenError, RootError, WorkerError
-
         self.warn(self.config)
         async with trio.open_nursery() as outer:
             outer.start_soon(self.writer.run)
-            async with trio.open_nursery() as running:
-                running.start_soon(self._watch_signals, running.cancel_scope)
-                self.start(running)
-                try:
-                    await serve_until(self.config, observers=[self.observe], drain=self.drain)
-                except (ListenError, RootError, WorkerError) as error:
-                    self.exit_status = 1
-                    self.log.give_up(str(error))
-                running.cancel_scope.cancel()
+            outputs = self.open_outputs()
+            if outputs is not None:
+                async with outputs.running(), trio.open_nursery() as running:
+                    running.start_soon(self._watch_signals, running.cancel_scope)
+                    self.start(running)
+                    await self._serve(serve_until, outputs)
+                    running.cancel_scope.cancel()
             self.writer.close()
         return self.exit_status
+
+    def open_outputs(self) -> Outputs | None:
+        """Open the audit stream and the metrics; None if that cannot be done, which is told."""
+        from snowowl import __version__
+        from snowowl.observe.audit_file import AuditError
+        from snowowl.server.errors import MetricsError
+        from snowowl.server.outputs import Outputs, lines_lost
+
+        def lost() -> int:
+            return lines_lost(self.writer, self.journal)
+
+        try:
+            self.outputs = Outputs(self.config, self.log, lost, version=__version__)
+        except (AuditError, MetricsError) as error:
+            self.exit_status = 1
+            self.log.give_up(str(error))
+        return self.outputs
+
+    async def _serve(self, serve_until: Serve, outputs: Outputs) -> None:
+        from snowowl.server.errors import ListenError, RootError, WorkerError
+
+        try:
+            await serve_until(
+                self.config,
+                observers=[self.observe, outputs],
+                drain=self.drain,
+                metrics=outputs.metrics,
+            )
+        except (ListenError, RootError, WorkerError) as error:
+            self.exit_status = 1
+            self.log.give_up(str(error))
 
     def start(self, nursery: trio.Nursery) -> None:
         """Start what else is needed."""
@@ -108,9 +146,12 @@ class _Program:
     def warn(self, config: Config) -> None:
         """Name what was set and has no effect."""
         from snowowl.config import unknown_variables
+        from snowowl.server.outputs import journal_warning
 
-        for warning in (*unknown_variables(os.environ), *config.warnings()):
-            self.log.complain(warning)
+        no_journal = journal_warning(config, self.journal)
+        for warning in (*unknown_variables(os.environ), *config.warnings(), no_journal):
+            if warning:
+                self.log.complain(warning)
         if config.server.workers not in ("auto", _processes(config)):
             self.log.complain(
                 "server.workers: has no effect on this system, one process serves: only Linux deals"
@@ -142,7 +183,12 @@ class _Supervised(_Program):
         self._reloads, self._taken = trio.open_memory_channel[Config](0)
 
     async def supervise(
-        self, config: Config, *, observers: Sequence[Observer], drain: trio.Event
+        self,
+        config: Config,
+        *,
+        observers: Sequence[Observer],
+        drain: trio.Event,
+        metrics: Metrics | None,
     ) -> None:
         """Serve by several processes."""
         from snowowl.server.supervisor import supervise
@@ -154,6 +200,8 @@ class _Supervised(_Program):
             drain=drain,
             reloads=self._taken,
             colors=_wants_colors(),
+            metrics=metrics,
+            crew=None if self.outputs is None else self.outputs.crew,
         )
 
     def start(self, nursery: trio.Nursery) -> None:
@@ -178,6 +226,8 @@ class _Supervised(_Program):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with trio.open_signal_receiver(signal.SIGHUP) as signals:
             async for _ in signals:
+                if self.outputs is not None:
+                    await self.outputs.reopen()
                 try:
                     config = await trio.to_thread.run_sync(self._configure)
                 except ConfigError as error:

@@ -18,8 +18,9 @@ from snowowl.observe.audit_file import AuditError, AuditStream
 from snowowl.observe.events import Event, InternalError
 from snowowl.observe.log import LogObserver
 from snowowl.observe.metrics import Metrics, Snapshot
+from snowowl.observe.writer import LineWriter
 from snowowl.server.channel import Channel
-from snowowl.server.crew import encode_counts
+from snowowl.server.crew import Crew, encode_counts
 from snowowl.server.metrics_http import MetricsServer, Render
 from snowowl.server.metrics_socket import MetricsSocket, open_metrics_socket
 
@@ -46,6 +47,11 @@ def journal_warning(config: Config, journal: Journal | None) -> str:
     )
 
 
+def lines_lost(writer: LineWriter, journal: Journal | None) -> int:
+    """Return how many lines of a log were ever lost."""
+    return writer.lost + (0 if journal is None else journal.lost)
+
+
 class Outputs:
     """The audit stream and the metrics of one process: each if it is configured.
 
@@ -67,6 +73,8 @@ class Outputs:
         self._render: Render | None = None
         self.audit: AuditStream | None = None
         self.metrics: Metrics | None = None
+        self.crew = Crew()
+        """The workers, where there are some."""
         if config.audit.file is not None:
             self.audit = AuditStream(config.audit.file, log, worker=worker)
         if config.metrics.listen is not None:
@@ -98,9 +106,7 @@ class Outputs:
                     writing.start_soon(self.audit.run)
                 async with trio.open_nursery() as answering:
                     if self._socket and self.metrics and self._render:
-                        answering.start_soon(
-                            self._answer, self._socket, self.metrics, self._render
-                        )
+                        answering.start_soon(self._answer, self._socket, self.metrics, self._render)
                     try:
                         yield
                     finally:
@@ -116,7 +122,11 @@ class Outputs:
             self._socket.close()
 
     async def reopen(self) -> None:
-        """Open the audit file anew, for logrotate; if that fails the log says so.  Raises nothing."""
+        """Open the audit file anew, for logrotate, here and in all workers.  Raises nothing.
+
+        Where that fails it goes on in the old one, and the log says so.
+        """
+        self.crew.reopen()
         if self.audit is None:
             return
         try:

@@ -35,6 +35,7 @@ FIXED_FOR_ALL: Final = (
     "server.user",  # given up for good
     "server.group",
     "server.landlock",  # what the kernel was told cannot be taken back
+    "audit.file",  # as it may need that right, too; the file itself is opened anew
     "metrics.listen",
 )
 """Keys that no reload changes."""

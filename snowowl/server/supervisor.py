@@ -38,8 +38,10 @@ from snowowl.observe.events import (
     WorkerEnded,
     WorkerStarted,
 )
+from snowowl.observe.metrics import Metrics
 from snowowl.observe.observers import Observer, Observers
 from snowowl.server.channel import Order
+from snowowl.server.crew import Crew
 from snowowl.server.datapath import settings_of
 from snowowl.server.errors import ListenError, WorkerError
 from snowowl.server.worker_process import Worker, how_it_ended, worker_command
@@ -111,6 +113,8 @@ async def supervise(
     drain: trio.Event | None = None,
     reloads: trio.MemoryReceiveChannel[Config] | None = None,
     colors: bool = False,
+    metrics: Metrics | None = None,
+    crew: Crew | None = None,
     command: Sequence[str] = (),
     task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -122,14 +126,17 @@ async def supervise(
     Raises ListenError if an address cannot be listened on, WorkerError if a worker cannot start.
     No process outlives it, unless it is killed: then they drain and end by themselves.
     """
-    told = Observers(observers)
+    told = Observers(observers if metrics is None else (*observers, metrics))
+    crew = crew or Crew()
     with ExitStack() as end, ExitStack() as stack:
+        if metrics is not None:
+            stack.callback(metrics.add_source(crew))
         slots = _open(config, count, stack)
         addresses = tuple(address.text(address.pack(s.getsockname())) for s in slots[0].sockets)
         failure = ""
         async with trio.open_nursery() as processes:
             supervisor = _Supervisor(
-                config, slots, processes, told, command or worker_command(), colors=colors
+                config, slots, processes, told, crew, command or worker_command(), colors=colors
             )
             failure = await supervisor.start()
             if not failure:
@@ -176,6 +183,7 @@ class _Supervisor:
         slots: Sequence[_Slot],
         processes: trio.Nursery,
         observers: Observers,
+        crew: Crew,
         command: Sequence[str],
         *,
         colors: bool,
@@ -187,6 +195,7 @@ class _Supervisor:
         self._command = command
         self._colors = colors
         self._alive: set[Worker] = set()
+        self._crew = crew
 
     async def start(self) -> str:
         """Start all workers; return why one cannot, nothing if all can."""
@@ -265,10 +274,12 @@ class _Supervisor:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         self._alive.add(worker)
+        self._crew.join(worker)
         try:
             await worker.run(self._command, order, task_status=task_status)
         finally:
             self._alive.discard(worker)
+            self._crew.leave(worker)
 
     def _share_of(self, config: Config) -> Config:
         """Return the configuration of one worker."""

@@ -17,6 +17,7 @@ from typing import Final
 
 import trio
 
+from snowowl.observe.audit_file import AuditError
 from snowowl.observe.events import (
     DatapathChosen,
     Event,
@@ -31,6 +32,7 @@ from snowowl.server.adopted import AdoptedNetwork
 from snowowl.server.channel import Channel, Order, OrderError, decode_order, read_line
 from snowowl.server.datapath import system_network
 from snowowl.server.errors import ListenError, RootError
+from snowowl.server.outputs import Outputs, lines_lost, open_journal
 from snowowl.server.serve import serve
 
 FIRST: Final = 1
@@ -58,14 +60,21 @@ def work(number: int, sock: socket.socket) -> int:
 async def _work(number: int, order: Order, channel: Channel) -> int:
     config = order.config
     writer = LineWriter(stderr_descriptor(), write_max=select.PIPE_BUF)
+    journal = open_journal()
     log = LogObserver(
         writer.write,
         form=config.log.format,
         level=config.log.level,
         colors=order.colors,
         worker=number,
+        journal=journal,
     )
     writer.dropped_line = log.dropped
+    try:
+        outputs = Outputs(config, log, lambda: lines_lost(writer, journal), worker=number)
+    except AuditError as error:
+        channel.tell("failed", str(error))
+        return 1
     drain, go = trio.Event(), trio.Event()
 
     def tell(event: Event) -> None:
@@ -81,17 +90,25 @@ async def _work(number: int, order: Order, channel: Channel) -> int:
                 pass
             case _:
                 log(event)
+                outputs(event)
 
     failed = False
     async with trio.open_nursery() as outer:
         outer.start_soon(writer.run)
-        async with trio.open_nursery() as running:
+        async with outputs.running(), trio.open_nursery() as running:
             running.start_soon(_watch_signals, drain)
-            running.start_soon(_obey, channel, go, drain, running.cancel_scope.cancel, log)
+            running.start_soon(_obey, channel, go, drain, running.cancel_scope.cancel, log, outputs)
+            running.start_soon(outputs.tell_counts, channel)
             try:
                 with ExitStack() as stack:
                     network = _network(number, order, go, stack)
-                    await serve(config, observers=[tell], network=network, drain=drain)
+                    await serve(
+                        config,
+                        observers=[tell],
+                        network=network,
+                        drain=drain,
+                        metrics=outputs.metrics,
+                    )
             except (ListenError, RootError) as error:
                 failed = True
                 channel.tell("failed", str(error))
@@ -121,6 +138,7 @@ async def _obey(
     drain: trio.Event,
     stop: Callable[[], None],
     log: LogObserver,
+    outputs: Outputs,
 ) -> None:
     """Do what the supervisor says; drain once it has gone."""
     while (message := await channel.receive()) is not None:
@@ -131,6 +149,8 @@ async def _obey(
                 drain.set()
             case "stop":
                 stop()
+            case "reopen":
+                await outputs.reopen()
     if not drain.is_set():
         log.complain("the supervisor has gone: taking no more requests")
     drain.set()

@@ -12,7 +12,9 @@ from typing import Final
 
 import trio
 
-from snowowl.server.channel import Channel, Order
+from snowowl.observe.metrics import Snapshot
+from snowowl.server.channel import Channel, Order, Word
+from snowowl.server.crew import decode_counts
 
 STOP_SECONDS: Final = 3.0
 """For a worker that is told to stop: it sends an ERROR to each peer and writes its last log lines,
@@ -58,6 +60,8 @@ class Worker:
         self.active = 0
         """Transfers that it had when it began to drain."""
         self.since = trio.current_time()
+        self.counts: Snapshot = {}
+        """Its metrics, as it told them last."""
         self.settled = trio.Event()
         """It is ready, or it has ended."""
         self.drained = trio.Event()
@@ -66,15 +70,18 @@ class Worker:
         self._channel: Channel | None = None
         self._process: trio.Process | None = None
 
+    def tell(self, word: Word) -> None:
+        """Send it a word, if there is a process."""
+        if self._channel is not None:
+            self._channel.tell(word)
+
     def go(self) -> None:
         """Let it take requests."""
-        if self._channel is not None:
-            self._channel.tell("go")
+        self.tell("go")
 
     def drain(self) -> None:
         """Let it take no more requests, and end when its transfers have."""
-        if self._channel is not None:
-            self._channel.tell("drain")
+        self.tell("drain")
 
     async def run(
         self,
@@ -135,6 +142,8 @@ class Worker:
                     self.drained.set()
                 case "failed":
                     self.failure = message.detail
+                case "counts":
+                    self.counts = decode_counts(message.detail)
 
     async def _end(self, process: trio.Process, channel: Channel) -> None:
         if process.returncode is not None:
