@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import h11
@@ -61,6 +61,13 @@ class _Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class Listener(Protocol):
+    """Where connections come from."""
+
+    async def accept(self) -> trio.SocketStream:
+        """Wait for the next one.  Raises OSError."""
+
+
 class MetricsServer:
     """Answers at one listening socket, which stays the caller's."""
 
@@ -71,7 +78,7 @@ class MetricsServer:
         self._connections: dict[trio.CancelScope, None] = {}
         self._kept: dict[str, tuple[float, tuple[str, bytes]]] = {}
 
-    async def run(self, listener: trio.SocketListener) -> None:
+    async def run(self, listener: Listener) -> None:
         """Answer until cancelled.  Raises nothing but Cancelled."""
         async with trio.open_nursery() as nursery:
             while True:
