@@ -116,7 +116,7 @@ def describe(event: Described) -> tuple[Level, str, Fields]:
         case RequestDoubled(client):
             return "debug", f"a request of {client} came again", {"client": client}
         case RequestsDropped(count, reason):
-            return "warning", f"dropped {count} requests: {reason}", {"count": count}
+            return "warning", f"dropped {count} requests: {printable(reason)}", {"count": count}
         case RequestsRefused(refusal, count, client):
             message = f"refused {count} requests: {_REFUSALS[refusal]}; one was of {client}"
             fields = {"count": count, "refusal": refusal.value, "client": client}
@@ -163,7 +163,7 @@ def _describe_datapath(
         case DatapathChosen(rung, features):
             return "debug", f"packets go by {rung}", {"features": " ".join(features) or "none"}
         case KeyWithoutEffect(reason):
-            return "warning", reason, {}
+            return "warning", printable(reason), {}
         case DatapathLowered(what):
             return "warning", f"a device refuses {what}: done without from now on", {}
         case DatagramsDropped(address, count):
