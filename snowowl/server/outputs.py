@@ -75,8 +75,6 @@ class Outputs:
         self.metrics: Metrics | None = None
         self.crew = Crew()
         """The workers, where there are some."""
-        if config.audit.file is not None:
-            self.audit = AuditStream(config.audit.file, log, worker=worker)
         if config.metrics.listen is not None:
             self.metrics = Metrics()
             self.metrics.add_source(self._count)
@@ -86,6 +84,12 @@ class Outputs:
 
                 self._render = Exposition(self.metrics.snapshot, version).render
                 self._socket = open_metrics_socket(config.metrics.listen)
+        if config.audit.file is not None:
+            try:
+                self.audit = AuditStream(config.audit.file, log, worker=worker)
+            except AuditError:
+                self.close()
+                raise
 
     @property
     def address(self) -> str:
@@ -117,9 +121,11 @@ class Outputs:
             self.close()
 
     def close(self) -> None:
-        """Close the socket.  Idempotent."""
+        """Close the socket and the file.  Idempotent."""
         if self._socket is not None:
             self._socket.close()
+        if self.audit is not None:
+            self.audit.writer.release()
 
     async def reopen(self) -> None:
         """Open the audit file anew, for logrotate, here and in all workers.  Raises nothing.

@@ -23,6 +23,7 @@ from snowowl.observe.events import (
     TransferFinished,
     TransferStarted,
 )
+from snowowl.observe.metrics import Metrics
 from snowowl.observe.observers import Observer
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.testing.simnetwork import SimEndpoint, SimNetwork, socket_address
@@ -93,6 +94,7 @@ class World:
         self.events: list[Event] = []
         self.listeners: list[Observer] = [self.events.append]
         """Observers that can be added while a server runs."""
+        self.metrics: Metrics | None = None
         self.bugs_expected = 0
         self.drain = trio.Event()
         self._boards: list[SimEndpoint] = []
@@ -164,6 +166,7 @@ class World:
             observers=[self._tell, *observers],
             network=self.network,
             drain=self.drain,
+            metrics=self.metrics,
             task_status=task_status,
         )
 
