@@ -71,7 +71,7 @@ from snowowl.cli.configuration import configure as load
 @click.option("--group", metavar="NAME", help="The group that goes with it.  [default: its own]")
 @click.option(
     "--log-format",
-    type=click.Choice(["console", "logfmt", "json"]),
+    type=click.Choice(["console", "logfmt", "json", "journal"]),
     default=None,
     help="How log lines look.  [default: console]  [env var: SNOWOWL_LOG_FORMAT]",
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from snowowl.observe.observers import Observer
     from snowowl.server.confinement import Confinement
     from snowowl.server.listening import Listening
+    from snowowl.server.outputs import Outputs
 
     Configure = Callable[[], Config]
 
@@ -96,6 +97,7 @@ class _Program:
         from snowowl.cli.serve_reloads import Reloads
         from snowowl.observe.log import LogObserver
         from snowowl.observe.writer import LineWriter, stderr_descriptor
+        from snowowl.server.outputs import open_journal
 
         self.config = config
         self.listening = listening
@@ -105,11 +107,14 @@ class _Program:
         self.exit_status = 0
         self.drain = trio.Event()
         self.writer = LineWriter(stderr_descriptor())
+        self.journal = open_journal()
+        self.outputs: Outputs | None = None
         self.log = LogObserver(
             self.writer.write,
             form=config.log.format,
             level=config.log.level,
             colors=_wants_colors(),
+            journal=self.journal,
         )
         self.writer.dropped_line = self.log.dropped
         self.reloads = Reloads(
@@ -117,32 +122,59 @@ class _Program:
             self.observe,
             warn=self.warn,
             begins=(lambda: None) if systemd is None else systemd.reloading,
+            reopen=self._reopen,
         )
 
     async def run(self) -> int:
         """Run a server in this program; return the exit status."""
         import trio
 
-        from snowowl.server.errors import ListenError, RootError, WorkerError
-
         self.warn(self.config)
         async with trio.open_nursery() as outer:
             outer.start_soon(self.writer.run)
-            async with trio.open_nursery() as running:
-                running.start_soon(self._watch_signals, running.cancel_scope)
-                if self.systemd is not None:
-                    running.start_soon(self.systemd.run)
-                running.start_soon(self.reloads.watch, self.drain)
-                try:
-                    await self.serve([self.observe])
-                except (ListenError, RootError, WorkerError) as error:
-                    self.exit_status = 1
-                    self.log.give_up(str(error))
-                running.cancel_scope.cancel()
+            outputs = self.open_outputs()
+            if outputs is not None:
+                async with outputs.running(), trio.open_nursery() as running:
+                    running.start_soon(self._watch_signals, running.cancel_scope)
+                    if self.systemd is not None:
+                        running.start_soon(self.systemd.run)
+                    running.start_soon(self.reloads.watch, self.drain)
+                    await self._serve_with(outputs)
+                    running.cancel_scope.cancel()
             self.writer.close()
         return self.exit_status
 
-    async def serve(self, observers: Sequence[Observer]) -> None:
+    def open_outputs(self) -> Outputs | None:
+        """Open the audit stream and the metrics; None if that cannot be done, which is told."""
+        from snowowl import __version__
+        from snowowl.observe.audit_file import AuditError
+        from snowowl.server.errors import MetricsError
+        from snowowl.server.outputs import Outputs, lines_lost
+
+        def lost() -> int:
+            return lines_lost(self.writer, self.journal)
+
+        try:
+            self.outputs = Outputs(self.config, self.log, lost, version=__version__)
+        except (AuditError, MetricsError) as error:
+            self.exit_status = 1
+            self.log.give_up(str(error))
+        return self.outputs
+
+    async def _reopen(self) -> None:
+        if self.outputs is not None:
+            await self.outputs.reopen()
+
+    async def _serve_with(self, outputs: Outputs) -> None:
+        from snowowl.server.errors import ListenError, RootError, WorkerError
+
+        try:
+            await self.serve([self.observe, outputs], outputs)
+        except (ListenError, RootError, WorkerError) as error:
+            self.exit_status = 1
+            self.log.give_up(str(error))
+
+    async def serve(self, observers: Sequence[Observer], outputs: Outputs) -> None:
         """Serve in this process.  Raises ListenError, RootError or WorkerError."""
         from snowowl.server.datapath import system_network
         from snowowl.server.serve import serve
@@ -157,6 +189,7 @@ class _Program:
                 drain=self.drain,
                 reloads=self.reloads.taken,
                 unchangeable=None if confinement is None else confinement.kept,
+                metrics=outputs.metrics,
             )
 
     async def fail(self, error: Exception) -> int:
@@ -184,9 +217,12 @@ class _Program:
     def warn(self, config: Config) -> None:
         """Name what was set and has no effect."""
         from snowowl.config import unknown_variables
+        from snowowl.server.outputs import journal_warning
 
-        for warning in (*unknown_variables(os.environ), *config.warnings()):
-            self.log.complain(warning)
+        no_journal = journal_warning(config, self.journal)
+        for warning in (*unknown_variables(os.environ), *config.warnings(), no_journal):
+            if warning:
+                self.log.complain(warning)
         if config.server.workers not in ("auto", _processes(config)):
             self.log.complain(
                 "server.workers: has no effect on this system, one process serves: only Linux deals"
@@ -207,7 +243,7 @@ class _Program:
 class _Supervised(_Program):
     """A server of several processes."""
 
-    async def serve(self, observers: Sequence[Observer]) -> None:
+    async def serve(self, observers: Sequence[Observer], outputs: Outputs) -> None:
         """Serve by several processes."""
         from snowowl.server.supervisor import supervise
 
@@ -219,6 +255,8 @@ class _Supervised(_Program):
             drain=self.drain,
             reloads=self.reloads.taken,
             colors=_wants_colors(),
+            metrics=outputs.metrics,
+            crew=outputs.crew,
         )
 
 

@@ -7,7 +7,7 @@ the one that says that the terminal is gone which the server was started at.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -24,7 +24,8 @@ class Reloads:
     """Reads the configuration anew when it is asked for, and hands it to the server by `taken`.
 
     `emit` is told what goes wrong here; `begins`, that one of ServerReloaded and ReloadFailed will
-    be told; `warn` looks at what has taken effect.
+    be told; `reopen` opens anew what is appended to, whatever comes of the rest; `warn` looks at what
+    has taken effect.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class Reloads:
         *,
         warn: Callable[[Config], None],
         begins: Callable[[], None] = lambda: None,
+        reopen: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
         self._configure = configure
         self._emit = emit
         self._warn = warn
         self._begins = begins
+        self._reopen = reopen
         self._terminal = Terminal.find()
         self._told = trio.Event()
         self._succeeded = False
@@ -66,6 +69,7 @@ class Reloads:
                     drain.set()
                     continue
                 self._begins()
+                await self._reopen()
                 if drain.is_set():
                     self._emit(SHUTTING_DOWN)
                 else:

@@ -160,7 +160,7 @@ def _describe_datapath(
         case DatapathChosen(rung, features):
             return "debug", f"packets go by {rung}", {"features": " ".join(features) or "none"}
         case KeyWithoutEffect(reason):
-            return "warning", reason, {}
+            return "warning", printable(reason), {}
         case DatapathLowered(what):
             return "warning", f"a device refuses {what}: done without from now on", {}
         case DatagramsDropped(address, count):

@@ -1,9 +1,10 @@
-"""Events as log lines: console, logfmt or JSON.
+"""Events as log lines: console, logfmt or JSON; or as entries of the systemd journal.
 
 One line per finished transfer says all that an admin greps for.  What came from the network is
 escaped: a file name cannot forge a line, or colour a terminal.
 
-Lines are rendered in the event loop and written by `snowowl.observe.writer`, which may wait.
+Lines are rendered in the event loop and written by `snowowl.observe.writer`, which may wait; entries
+go out at once, or are lost.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from snowowl.observe.events import (
     TransferFinished,
     TransferStarted,
 )
+from snowowl.observe.journal import Journal, entry_of
 from snowowl.observe.words import printable
 
 Format = Literal["console", "logfmt", "json", "journal"]
@@ -33,7 +35,8 @@ LEVELS: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "e
 class LogObserver:
     """An observer that writes one line per event, from a level on.
 
-    `worker` is the number of the process that writes, where several write one log.
+    `worker` is the number of the process that writes, where several write one log.  `journal` is for
+    the form "journal"; where there is none, that form is the console's.
     """
 
     def __init__(
@@ -44,8 +47,10 @@ class LogObserver:
         level: Level,
         colors: bool = False,
         worker: int | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._write = write
+        self._journal = journal
         self._colors = colors
         self._common: Fields = {} if worker is None else {"worker": worker}
         self.set_form(form, level)
@@ -55,6 +60,20 @@ class LogObserver:
         self._threshold = LEVELS[level]
         self._form = form
         self._render = _renderer(form, colors=self._colors, common=self._common)
+        self._enters = form == "journal" and self._journal is not None
+
+    def _tell(self, level: Level, message: str, fields: Fields, kind: str) -> None:
+        """Write a line, or send an entry."""
+        journal = self._journal if self._enters else None
+        if journal is None:
+            self._write(self._render(level, message, fields))
+            return
+        common = fields | self._common
+        if not journal.send(entry_of(level, message, common, kind)) or not journal.dropped:
+            return
+        dropped, journal.dropped = journal.dropped, 0
+        lost = f"{dropped} log lines were lost: the journal was full or away"
+        journal.send(entry_of("warning", lost, {"count": dropped, **self._common}, "LinesLost"))
 
     def __call__(self, event: Event) -> None:
         """Write the line of an event, if its level is high enough."""
@@ -64,13 +83,13 @@ class LogObserver:
                 fields: Fields = {"address": address, "root": printable(event.root)}
                 if event.workers > 1:
                     fields["workers"] = event.workers
-                self._write(self._render("info", f"listening on {address}", fields))
+                self._tell("info", f"listening on {address}", fields, "ServerStarted")
             return
         if self._is_beneath_notice(event):
             return
         level, message, fields = describe(event)
         if LEVELS[level] >= self._threshold:
-            self._write(self._render(level, message, fields))
+            self._tell(level, message, fields, type(event).__name__)
 
     def _is_beneath_notice(self, event: Described) -> bool:
         """Say of what happens most whether it is not logged: describing it takes 20 us."""
@@ -85,7 +104,7 @@ class LogObserver:
     def complain(self, message: str) -> None:
         """Write a warning of the program's own."""
         if LEVELS["warning"] >= self._threshold:
-            self._write(self._render("warning", printable(message), {}))
+            self._tell("warning", printable(message), {}, "")
 
     def give_up(self, message: str) -> None:
         """Write why the program ends.  No level hides this."""
@@ -93,7 +112,7 @@ class LogObserver:
         if self._form == "console":  # a person started it, and reads it: as any command says it
             self._write(f"snowowl: {message}")
         else:
-            self._write(self._render("error", message, {}))
+            self._tell("error", message, {}, "")
 
     def dropped(self, count: int) -> str:
         """Return the line that says how many were lost."""

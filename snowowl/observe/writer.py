@@ -82,10 +82,14 @@ class LineWriter:
         await self._missed.wait()
 
     def release(self) -> None:
-        """Close the descriptor, once `run` has ended; not under a thread that still hangs in it."""
+        """Close the descriptor, once `run` has ended; not under a thread that still hangs in it.
+
+        Idempotent.
+        """
         self._take_next()
-        if not self._in_flight:
+        if not self._in_flight and self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
 
     def close(self) -> None:
         """Let `run` end once all that waits is written, or `FLUSH_SECONDS` have passed."""

@@ -15,6 +15,8 @@ that is never an error: it is read as the end.
 | `ping` | supervisor | say `pong`: so a worker whose event loop hangs is noticed |
 | `pong` | worker | its event loop runs |
 | `failed` | worker | why it cannot serve; it ends |
+| `counts` | worker | its metrics up to now, each second |
+| `reopen` | supervisor | open the files that are appended to anew |
 """
 
 from __future__ import annotations
@@ -30,7 +32,19 @@ import trio
 
 from snowowl.config import Config
 
-Word = Literal["ready", "go", "drain", "retire", "draining", "stop", "ping", "pong", "failed"]
+Word = Literal[
+    "ready",
+    "go",
+    "drain",
+    "retire",
+    "draining",
+    "stop",
+    "ping",
+    "pong",
+    "failed",
+    "counts",
+    "reopen",
+]
 
 _RECEIVE_SIZE: Final = 65536
 
@@ -107,6 +121,7 @@ class Channel:
         self._socket = sock
         self._waiting = trio.socket.from_stdlib_socket(sock)
         self._octets = b""
+        self._untold = b""
 
     async def send(self, line: bytes) -> None:
         """Send a whole line; to nobody, if the other side has gone."""
@@ -115,10 +130,19 @@ class Channel:
                 line = line[await self._waiting.send(line) :]
 
     def tell(self, word: Word, detail: str = "") -> None:
-        """Send a word.  Never blocks and never raises: who has gone need not be told."""
-        # Nor who has not read some thousand words: the buffer never fills but when all is lost.
+        """Send a word.  Never blocks and never raises: who has gone need not be told.
+
+        What one who reads nothing has no room for waits for the next word.
+        """
+        self._untold += json.dumps([word, detail]).encode() + b"\n"
         with suppress(OSError):
-            self._socket.send(json.dumps([word, detail]).encode() + b"\n")
+            while self._untold:
+                self._untold = self._untold[self._socket.send(self._untold) :]
+
+    @property
+    def is_read(self) -> bool:
+        """All words have gone out; else one that can be told later should be."""
+        return not self._untold
 
     async def receive(self) -> Message | None:
         """Return the next word, None when the other side has gone."""

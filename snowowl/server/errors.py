@@ -80,3 +80,13 @@ def _who_must_enter(root: Path) -> str:
     return (
         f"user {user} must be allowed to enter and read it; or name another by server.user (--user)"
     )
+
+
+class MetricsError(OSError):
+    """The metrics cannot be told where `metrics.listen` says; says what to do."""
+
+    def __init__(self, listen: str, reason: str) -> None:
+        super().__init__(
+            f"cannot tell metrics at {listen} (metrics.listen): {reason};"
+            " give another address, or take the key out"
+        )

@@ -38,8 +38,10 @@ from snowowl.observe.events import (
     WorkerEnded,
     WorkerStarted,
 )
+from snowowl.observe.metrics import Metrics
 from snowowl.observe.observers import Observer, Observers
 from snowowl.server.channel import Order
+from snowowl.server.crew import Crew
 from snowowl.server.errors import WorkerError
 from snowowl.server.listening import Listening, open_sockets
 from snowowl.server.reloading import (
@@ -153,6 +155,8 @@ async def supervise(
     reloads: Reloads | None = None,
     unchangeable: Unchangeable | None = None,
     colors: bool = False,
+    metrics: Metrics | None = None,
+    crew: Crew | None = None,
     command: Sequence[str] = (),
     task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -166,10 +170,13 @@ async def supervise(
     Raises ListenError if an address cannot be listened on, WorkerError if a worker cannot start.
     No process outlives it, unless it is killed: then they drain and end by themselves.
     """
-    told = Observers(observers)
+    told = Observers(observers if metrics is None else (*observers, metrics))
+    crew = crew or Crew()
     with ExitStack() as end, ExitStack() as stack:
         if reloads is not None:
             stack.callback(reloads.close)
+        if metrics is not None:
+            stack.callback(metrics.add_source(crew))
         if listening is None:
             listening = stack.enter_context(open_sockets(config, count))
         slots = [
@@ -180,7 +187,7 @@ async def supervise(
         failure = ""
         async with trio.open_nursery() as processes:
             supervisor = _Supervisor(
-                config, slots, processes, told, command or worker_command(), colors=colors
+                config, slots, processes, told, crew, command or worker_command(), colors=colors
             )
             failure = await supervisor.start()
             if not failure:
@@ -211,6 +218,7 @@ class _Supervisor:
         slots: Sequence[_Slot],
         processes: trio.Nursery,
         observers: Observers,
+        crew: Crew,
         command: Sequence[str],
         *,
         colors: bool,
@@ -222,6 +230,7 @@ class _Supervisor:
         self._command = command
         self._colors = colors
         self._alive: set[Worker] = set()
+        self._crew = crew
 
     async def start(self) -> str:
         """Start all workers; return why one cannot, nothing if all can."""
@@ -316,10 +325,12 @@ class _Supervisor:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         self._alive.add(worker)
+        self._crew.join(worker)
         try:
             await worker.run(self._command, order, task_status=task_status)
         finally:
             self._alive.discard(worker)
+            self._crew.leave(worker)
 
     def _share_of(self, config: Config) -> Config:
         """Return the configuration of one worker."""

@@ -18,6 +18,7 @@ from typing import Final
 import trio
 
 from snowowl.config import Config
+from snowowl.observe.audit_file import AuditError
 from snowowl.observe.events import (
     AccessNarrowed,
     DatapathChosen,
@@ -34,6 +35,7 @@ from snowowl.server.channel import Channel, Order, OrderError, decode_order, rea
 from snowowl.server.confinement import confine_and_tell
 from snowowl.server.datapath import system_network
 from snowowl.server.errors import ListenError, RootError
+from snowowl.server.outputs import Outputs, lines_lost, open_journal
 from snowowl.server.serve import serve
 
 FIRST: Final = 1
@@ -72,17 +74,24 @@ def _confined(config: Config) -> list[Event]:
 async def _work(number: int, order: Order, channel: Channel, events: Sequence[Event]) -> int:
     config = order.config
     writer = LineWriter(stderr_descriptor(), write_max=select.PIPE_BUF)
+    journal = open_journal()
     log = LogObserver(
         writer.write,
         form=config.log.format,
         level=config.log.level,
         colors=order.colors,
         worker=number,
+        journal=journal,
     )
     writer.dropped_line = log.dropped
     if number == FIRST:
         for event in events:
             log(event)
+    try:
+        outputs = Outputs(config, log, lambda: lines_lost(writer, journal), worker=number)
+    except AuditError as error:
+        channel.tell("failed", str(error))
+        return 1
     drain, retire, go = trio.Event(), trio.Event(), trio.Event()
 
     def tell(event: Event) -> None:
@@ -98,19 +107,26 @@ async def _work(number: int, order: Order, channel: Channel, events: Sequence[Ev
                 pass
             case _:
                 log(event)
+                outputs(event)
 
     failed = False
     async with trio.open_nursery() as outer:
         outer.start_soon(writer.run)
-        async with trio.open_nursery() as running:
+        async with outputs.running(), trio.open_nursery() as running:
             running.start_soon(_watch_signals, drain)
             words = {"go": go, "drain": drain, "retire": retire}
-            running.start_soon(_obey, channel, words, running.cancel_scope.cancel, log)
+            running.start_soon(_obey, channel, words, running.cancel_scope.cancel, log, outputs)
+            running.start_soon(outputs.tell_counts, channel)
             try:
                 with ExitStack() as stack:
                     network = _network(number, order, go, stack)
                     await serve(
-                        config, observers=[tell], network=network, drain=drain, retire=retire
+                        config,
+                        observers=[tell],
+                        network=network,
+                        drain=drain,
+                        retire=retire,
+                        metrics=outputs.metrics,
                     )
             except (ListenError, RootError) as error:
                 failed = True
@@ -140,6 +156,7 @@ async def _obey(
     words: Mapping[str, trio.Event],
     stop: Callable[[], None],
     log: LogObserver,
+    outputs: Outputs,
 ) -> None:
     """Do what the supervisor says; drain once it has gone."""
     drain, retire = words["drain"], words["retire"]
@@ -151,6 +168,8 @@ async def _obey(
                 channel.tell("pong")
             case "stop":
                 stop()
+            case "reopen":
+                await outputs.reopen()
     if not drain.is_set() and not retire.is_set():
         log.complain("the supervisor has gone: taking no more requests")
     drain.set()

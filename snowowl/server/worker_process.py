@@ -12,7 +12,9 @@ from typing import Final
 
 import trio
 
-from snowowl.server.channel import Channel, Order
+from snowowl.observe.metrics import Snapshot
+from snowowl.server.channel import Channel, Order, Word
+from snowowl.server.crew import decode_counts
 
 STOP_SECONDS: Final = 3.0
 """For a worker that is told to stop: it sends an ERROR to each peer and writes its last log lines,
@@ -60,6 +62,8 @@ class Worker:
         self.unanswered = 0
         """How often it was asked for a sign of life since the last one."""
         self.since = trio.current_time()
+        self.counts: Snapshot = {}
+        """Its metrics, as it told them last."""
         self.settled = trio.Event()
         """It is ready, or it has ended."""
         self.drained = trio.Event()
@@ -69,17 +73,20 @@ class Worker:
         self._channel: Channel | None = None
         self._process: trio.Process | None = None
 
+    def tell(self, word: Word) -> None:
+        """Send it a word, if there is a process."""
+        if self._channel is not None:
+            self._channel.tell(word)
+
     def go(self) -> None:
         """Let it take requests."""
-        if self._channel is not None:
-            self._channel.tell("go")
+        self.tell("go")
 
     def drain(self) -> None:
         """Let it take no more requests, and end when its transfers have."""
         if self._retired and not self.ended.is_set():
             self.drained = trio.Event()  # it says again how many transfers it has
-        if self._channel is not None:
-            self._channel.tell("drain")
+        self.tell("drain")
 
     def retire(self) -> None:
         """Do as `drain`, but let the transfers take their time; `drain` may still follow."""
@@ -154,6 +161,8 @@ class Worker:
                     self.drained.set()
                 case "failed":
                     self.failure = message.detail
+                case "counts":
+                    self.counts = decode_counts(message.detail)
 
     async def _end(self, process: trio.Process, channel: Channel) -> None:
         if process.returncode is not None:

@@ -9,7 +9,6 @@ from typing import get_args
 import attrs
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from snowowl.observe.describe import Level
 from snowowl.observe.events import (
@@ -18,11 +17,7 @@ from snowowl.observe.events import (
     InternalError,
     Refusal,
     ReloadFailed,
-    RequestDoubled,
-    RequestMalformed,
     RequestReceived,
-    RequestsRefused,
-    ServerDraining,
     ServerReloaded,
     ServerStarted,
     ServerStopped,
@@ -34,6 +29,7 @@ from snowowl.observe.log import Format, LogObserver
 from snowowl.observe.observers import Observers
 from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.wire.packets import Mode
+from tests.observe.samples import events
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 FINISHED = TransferFinished(
@@ -136,69 +132,6 @@ def test_who_ended_it_and_why() -> None:
         assert words in entry["event"]
         assert (entry["level"], entry["detail"]) == (level, "disk on fire")
         assert entry.get("code") == code
-
-
-hostile = st.one_of(
-    st.binary(max_size=60),
-    st.lists(
-        st.sampled_from(
-            [
-                b"\n",
-                b"\r",
-                b"\x1b[31m",
-                b'"',
-                b"\\",
-                b"'",
-                b" ",
-                b"=",
-                b"\xff",
-                b"\xc2\x9b",
-                b"\0",
-                b"\x7f",
-                b"\xe2\x80\xa8",
-                b"\xe2\x80\xae",
-                b"level=error",
-                b"A" * 600,
-            ]
-        ),
-        max_size=8,
-    ).map(b"".join),
-)
-hostile_text = hostile.map(lambda octets: octets.decode("latin-1")) | hostile.map(
-    lambda octets: octets.decode("utf-8", "surrogateescape")
-)
-events: st.SearchStrategy[Event] = st.one_of(
-    st.builds(
-        TransferFinished,
-        client=st.just("192.0.2.7:2001"),
-        direction=st.sampled_from(Direction),
-        filename=hostile,
-        mode=st.sampled_from(Mode),
-        octets=st.integers(0, 1 << 62),
-        seconds=st.floats(0, 1e6),
-        granted=st.lists(st.tuples(hostile, hostile), max_size=3).map(tuple),
-        retransmitted=st.integers(0, 1 << 40),
-        outcome=st.builds(
-            Outcome, st.sampled_from(OutcomeKind), hostile_text, st.none() | st.integers(0, 65535)
-        ),
-        detail=hostile_text,
-    ),
-    st.builds(
-        RequestReceived,
-        st.just("192.0.2.7:2001"),
-        st.sampled_from(Direction),
-        hostile,
-        st.sampled_from(Mode),
-        st.lists(st.tuples(hostile, hostile), max_size=3).map(tuple),
-    ),
-    st.builds(RequestDoubled, st.just("192.0.2.7:2001")),
-    st.builds(RequestMalformed, st.just("192.0.2.7:2001"), hostile_text, st.booleans()),
-    st.builds(ServerStarted, st.just(("192.0.2.1:69",)), hostile_text),
-    st.builds(RequestsRefused, st.sampled_from(Refusal), st.integers(1, 9), st.just("192.0.2.7:1")),
-    st.builds(ServerDraining, st.integers(0, 9), st.floats(0, 60)),
-    st.builds(InternalError, st.just("exchange"), hostile_text),
-    st.just(ServerStopped()),
-)
 
 
 @given(events)

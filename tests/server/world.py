@@ -32,6 +32,7 @@ from snowowl.observe.events import (
     TransferFinished,
     TransferStarted,
 )
+from snowowl.observe.metrics import Metrics
 from snowowl.observe.observers import Observer
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.testing.simnetwork import SimEndpoint, SimNetwork, socket_address
@@ -102,6 +103,7 @@ class World:
         self.events: list[Event] = []
         self.listeners: list[Observer] = [self.events.append]
         """Observers that can be added while a server runs."""
+        self.metrics: Metrics | None = None
         self.bugs_expected = 0
         self.drain = trio.Event()
         self.retire = trio.Event()
@@ -184,6 +186,7 @@ class World:
             retire=self.retire,
             reloads=reloads,
             unchangeable=lambda _: self.unchangeable,
+            metrics=self.metrics,
             task_status=task_status,
         )
 
