@@ -135,6 +135,16 @@ def netboot(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def container(session: nox.Session) -> None:
+    """Build the Containerfile and run the image (root; buildah and mmdebstrap of Debian)."""
+    install(session)
+    patient = ["-o", "faulthandler_timeout=0"]  # a base image takes minutes
+    session.run(
+        "python", "-m", "pytest", "-m", "container", *patient, "tests/deploy", *session.posargs
+    )
+
+
+@nox.session(default=False)
 def sim(session: nox.Session) -> None:
     """Run the server in simulated worlds by fresh seeds, 10 minutes: nox -s sim -- --seed 7."""
     install(session)
