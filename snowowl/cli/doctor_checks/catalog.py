@@ -10,6 +10,7 @@ from snowowl.cli.doctor_checks.content import content
 from snowowl.cli.doctor_checks.finding import Check, Finding, Subject, note
 from snowowl.cli.doctor_checks.firewall import firewall, translation
 from snowowl.cli.doctor_checks.network import buffers, datapath, interfaces, reverse_path
+from snowowl.cli.doctor_checks.outputs import outputs
 from snowowl.cli.doctor_checks.ports import ports
 from snowowl.cli.doctor_checks.software import configuration, software
 from snowowl.cli.doctor_checks.uploads import uploads
@@ -22,6 +23,7 @@ CHECKS: tuple[Check, ...] = (
     users,
     content,
     uploads,
+    outputs,
     interfaces,
     buffers,
     datapath,
@@ -38,9 +40,10 @@ def examine(subject: Subject) -> Iterator[Finding]:
     """Run every check; one that cannot be made is a note, and no end."""
     checks = CHECKS
     if sys.platform == "linux":
+        from snowowl.cli.doctor_checks.access import access
         from snowowl.cli.doctor_checks.replies import replies
 
-        checks = (*CHECKS, replies)
+        checks = (*CHECKS, access, replies)
     for check in checks:
         try:
             yield from check(subject)
