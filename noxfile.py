@@ -207,6 +207,13 @@ def thirdparty(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def attacks(session: nox.Session) -> None:
+    """Attack a running server while boards boot: nox -s attacks -- --where namespaces."""
+    install(session)
+    session.run("python", "-m", "tests.attacks.run", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure beside other TFTP servers, 25 minutes, best as root: nox -s bench -- --quick."""
     session.install("-e", ".")

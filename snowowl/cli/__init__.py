@@ -1,7 +1,7 @@
 """The command line: one module per command, imported when the command is used.
 
 Results go to stdout, all else to stderr.  Exit codes are curl's for `get` and `put`, and those of
-sysexits.h for `serve` and `config`.
+sysexits.h for `serve`, `config` and `doctor`, and Nagios' for `check`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ EXIT_INTERRUPTED = 130
 
 _COMMANDS = {
     "bench": "Load a TFTP server and check every octet.",
+    "check": "Check that a TFTP server is well, for monitoring.",
+    "completion": "Print what completes commands in a shell.",
     "config": "Check, write and show configuration files.",
     "conformance": "Try a TFTP server clause by clause.",
+    "doctor": "Look for what keeps a server from working here.",
     "faults": "Test a TFTP client by a server that plays faults.",
     "fuzz": "Look for what breaks a TFTP server.",
     "get": "Fetch a file from a TFTP server.",
@@ -30,7 +33,13 @@ _COMMANDS = {
     "serve": "Serve a folder by TFTP.",
 }
 
-_INTERRUPTED = {"fuzz": 2}
+
+def one_liners() -> dict[str, str]:
+    """Return the commands, and what each is for."""
+    return dict(_COMMANDS)
+
+
+_INTERRUPTED = {"check": 3, "fuzz": 2}
 """Commands that say otherwise."""
 
 EXIT_CANNOT_WRITE = 3

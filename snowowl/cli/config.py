@@ -7,17 +7,17 @@ has to be quick.  What a configuration is, and what is wrong with one, is said i
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from snowowl.cli.configuration import EX_CONFIG, configure, problem_entries
+
 if TYPE_CHECKING:
-    from snowowl.config import Config, ConfigError, Problem
+    from snowowl.config import ConfigError, Problem
 
 EX_CANTCREAT = 73  # sysexits.h; curl's code for a file that exists already is the same
-EX_CONFIG = 78  # sysexits.h; units say RestartPreventExitStatus=78
 
 # snowowl.config.CONFIG_VARIABLE, which would have to be imported for --help.
 _FILE_VARIABLE = "SNOWOWL_CONFIG"
@@ -49,14 +49,10 @@ def check(file: str | None, *, as_json: bool) -> None:
     except ConfigError as error:
         problems = error.problems
     if as_json:
-        entries = [
-            {"file": p.file, "line": p.line or None, "key": p.key_path, "message": p.message}
-            for p in problems
-        ]
         document = {
             "file": file,
             "ok": not problems,
-            "problems": entries,
+            "problems": problem_entries(problems),
             "warnings": list(warnings),
         }
         click.echo(json.dumps(document, indent=2))
@@ -113,18 +109,12 @@ def show(file: str | None) -> None:
     from snowowl.config import ConfigError, dump_config
 
     try:
-        effective = _effective(file)
+        effective = configure(file, ())
     except ConfigError as error:
         _refuse(error)
     for warning in effective.warnings():
         click.echo(f"warning: {warning}", err=True)
     click.echo(dump_config(effective), nl=False)
-
-
-def _effective(file: str | None) -> Config:
-    from snowowl.config import Config, from_environment, load_config, override
-
-    return override(load_config(file) if file else Config(), from_environment(os.environ))
 
 
 def _refuse(error: ConfigError) -> NoReturn:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from snowowl.config import Change, Config
-
-EX_CONFIG = 78  # sysexits.h; units say RestartPreventExitStatus=2 78
+from snowowl.cli.configuration import EX_CONFIG, port_range_change
+from snowowl.cli.configuration import configure as load
 
 
 @click.command()
@@ -109,7 +105,7 @@ def serve(
     Started as root, it binds its ports and then becomes server.user for good.
 
     SIGTERM lets running transfers finish (server.drain_seconds), a second one or SIGINT does not.
-    With workers, SIGHUP reads the configuration anew for all that begins after it.
+    SIGHUP reads the configuration anew for all that begins after it.
 
     Exit status: 0 after SIGTERM, 1 cannot serve, 2 usage, 78 bad configuration, 130 after SIGINT.
     """  # noqa: D301 - the escape is meant: click keeps the lines of a paragraph that begins with it
@@ -131,10 +127,10 @@ def serve(
     ]
     changes = [Change(key, value, flag) for key, value, flag in given if value is not None]
     if port_range is not None:
-        changes.append(_port_range_change(port_range))
+        changes.append(port_range_change(port_range))
     if workers is not None:
         changes.append(Change("server.workers", parse_integer(workers), "--workers"))
-    configure = partial(_configure, file, changes)
+    configure = partial(load, file, changes)
     try:
         config = configure()
     except ConfigError as error:
@@ -143,20 +139,3 @@ def serve(
     from snowowl.cli.serve_program import run
 
     sys.exit(run(config, configure, None if file is None else Path(file)))
-
-
-def _configure(file: str | None, changes: list[Change]) -> Config:
-    """Return the configuration: flags before environment before file.  Raises ConfigError."""
-    from snowowl.config import Config, from_environment, load_config, override
-
-    config = load_config(file) if file else Config()
-    return override(config, [*from_environment(os.environ), *changes])
-
-
-def _port_range_change(text: str) -> Change:
-    from snowowl.config import Change, parse_port_range
-
-    try:
-        return Change("server.port_range", parse_port_range(text), "--port-range")
-    except ValueError as error:
-        return Change("server.port_range", None, "--port-range", str(error))

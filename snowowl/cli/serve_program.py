@@ -93,11 +93,11 @@ class _Program:
     ) -> None:
         import trio
 
+        from snowowl.cli.serve_reloads import Reloads
         from snowowl.observe.log import LogObserver
         from snowowl.observe.writer import LineWriter, stderr_descriptor
 
         self.config = config
-        self.configure = configure or (lambda: config)
         self.listening = listening
         self.systemd = systemd
         self.confinement: Confinement | None = None
@@ -112,6 +112,12 @@ class _Program:
             colors=_wants_colors(),
         )
         self.writer.dropped_line = self.log.dropped
+        self.reloads = Reloads(
+            configure or (lambda: config),
+            self.observe,
+            warn=self.warn,
+            begins=(lambda: None) if systemd is None else systemd.reloading,
+        )
 
     async def run(self) -> int:
         """Run a server in this program; return the exit status."""
@@ -126,9 +132,9 @@ class _Program:
                 running.start_soon(self._watch_signals, running.cancel_scope)
                 if self.systemd is not None:
                     running.start_soon(self.systemd.run)
-                self.start(running)
+                running.start_soon(self.reloads.watch, self.drain)
                 try:
-                    await self.serve(self.config, observers=[self.observe], drain=self.drain)
+                    await self.serve([self.observe])
                 except (ListenError, RootError, WorkerError) as error:
                     self.exit_status = 1
                     self.log.give_up(str(error))
@@ -136,16 +142,22 @@ class _Program:
             self.writer.close()
         return self.exit_status
 
-    async def serve(
-        self, config: Config, *, observers: Sequence[Observer], drain: trio.Event
-    ) -> None:
+    async def serve(self, observers: Sequence[Observer]) -> None:
         """Serve in this process.  Raises ListenError, RootError or WorkerError."""
         from snowowl.server.datapath import system_network
         from snowowl.server.serve import serve
 
-        with closing(system_network(config)) as system:
+        confinement = self.confinement
+        with closing(system_network(self.config)) as system:
             network = None if self.listening is None else self.listening.network(system)
-            await serve(config, observers=observers, network=network, drain=drain)
+            await serve(
+                self.config,
+                observers=observers,
+                network=network,
+                drain=self.drain,
+                reloads=self.reloads.taken,
+                unchangeable=None if confinement is None else confinement.kept,
+            )
 
     async def fail(self, error: Exception) -> int:
         """Say why nothing is served; return the exit status."""
@@ -157,14 +169,17 @@ class _Program:
             self.writer.close()
         return 1
 
-    def start(self, nursery: trio.Nursery) -> None:
-        """Start what else is needed."""
-
     def observe(self, event: Event) -> None:
-        """Log what the server tells, and have systemd know."""
+        """Log what the server tells, in the form that it has now, and have systemd know."""
+        from snowowl.observe.events import ServerReloaded
+
+        if isinstance(event, ServerReloaded) and self.reloads.read is not None:
+            log = self.reloads.read.log
+            self.log.set_form(log.format, log.level)
         self.log(event)
         if self.systemd is not None:
             self.systemd(event)
+        self.reloads.observe(event)
 
     def warn(self, config: Config) -> None:
         """Name what was set and has no effect."""
@@ -190,73 +205,21 @@ class _Program:
 
 
 class _Supervised(_Program):
-    """A server of several processes, with the signal that has them take a new configuration."""
+    """A server of several processes."""
 
-    def __init__(
-        self,
-        config: Config,
-        *,
-        configure: Configure | None = None,
-        listening: Listening | None = None,
-        systemd: Systemd | None = None,
-    ) -> None:
-        super().__init__(config, configure=configure, listening=listening, systemd=systemd)
-        import trio
-
-        from snowowl.config import Config
-
-        # Without a buffer: what is read waits for nobody, a second SIGHUP reads anew.
-        self._reloads, self._taken = trio.open_memory_channel[Config](0)
-
-    async def serve(
-        self, config: Config, *, observers: Sequence[Observer], drain: trio.Event
-    ) -> None:
+    async def serve(self, observers: Sequence[Observer]) -> None:
         """Serve by several processes."""
         from snowowl.server.supervisor import supervise
 
         await supervise(
-            config,
-            _processes(config),
+            self.config,
+            _processes(self.config),
             listening=self.listening,
             observers=observers,
-            drain=drain,
-            reloads=self._taken,
+            drain=self.drain,
+            reloads=self.reloads.taken,
             colors=_wants_colors(),
         )
-
-    def start(self, nursery: trio.Nursery) -> None:
-        """Start to wait for SIGHUP."""
-        nursery.start_soon(self._watch_reloads)
-
-    def observe(self, event: Event) -> None:
-        """Log what the server tells, in the form that it has now."""
-        from snowowl.observe.events import ServerReloaded
-
-        if isinstance(event, ServerReloaded):
-            self.log.set_form(self.config.log.format, self.config.log.level)
-        super().observe(event)
-
-    async def _watch_reloads(self) -> None:
-        import trio
-
-        from snowowl.config import ConfigError
-        from snowowl.observe.events import ReloadFailed
-
-        # Trio raises again, at the end, what nobody has taken: it must not kill us then.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        with trio.open_signal_receiver(signal.SIGHUP) as signals:
-            async for _ in signals:
-                if self.systemd is not None:
-                    self.systemd.reloading()
-                try:
-                    config = await trio.to_thread.run_sync(self.configure)
-                except ConfigError as error:
-                    for problem in error.problems:
-                        self.observe(ReloadFailed(f"{problem}"))
-                    continue
-                self.warn(config)
-                self.config = config
-                await self._reloads.send(config)
 
 
 def _raise_descriptor_limit() -> None:

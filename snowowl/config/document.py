@@ -41,7 +41,7 @@ def _default_table(path: TablePath, table: Table) -> str:
     for field in own_keys(table):
         schema = schemas[field.name]
         lines += ["", *_comment(str(schema["description"]))]
-        if limits := _limits(schema):
+        if limits := limits_text(schema):
             lines += _comment(f"{limits}.")
         example = field.metadata["example"]
         value = plain(field.default)
@@ -56,17 +56,18 @@ def _comment(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
 
 
-def _limits(schema: dict[str, Json]) -> str:
+def limits_text(schema: dict[str, Json]) -> str:
+    """Say which values a key may have, "" if its type says it all."""
     match schema:
         case {"enum": list(choices)}:
             return f"One of {', '.join(toml_value(choice) for choice in choices)}"
         case {"items": dict(items)}:
-            inner = _limits(items)
+            inner = limits_text(items)
             return f"Each: {inner[:1].lower()}{inner[1:]}" if inner else ""
         case {"anyOf": [{"const": 0}, {"minimum": minimum, "maximum": maximum}]}:
             return f"0, or from {minimum} to {maximum}"
         case {"anyOf": [dict(number), {"enum": list(choices)}]}:
-            return ", or ".join([_limits(number), *map(toml_value, choices)])
+            return ", or ".join([limits_text(number), *map(toml_value, choices)])
         case {"minimum": minimum, "maximum": maximum}:
             return f"From {minimum} to {maximum}"
         case _:

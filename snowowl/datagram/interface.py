@@ -166,6 +166,15 @@ class Counters:
     errors: int = 0
     """Times that the socket reported an error, be it its own or news from the network (ICMP)."""
 
+    def add(self, other: Counters) -> None:
+        """Count what another endpoint has done, too."""
+        self.datagrams_received += other.datagrams_received
+        self.datagrams_sent += other.datagrams_sent
+        self.datagrams_lost += other.datagrams_lost
+        self.sent_by_file += other.sent_by_file
+        self.zerocopy_refused += other.zerocopy_refused
+        self.errors += other.errors
+
 
 class Endpoint(Protocol):
     """One UDP socket."""

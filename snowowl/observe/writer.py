@@ -15,6 +15,8 @@ import select
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import accumulate
 from typing import Final
 
 import trio
@@ -24,6 +26,8 @@ LINES_MAX: Final = 10_000
 
 WRITE_MAX: Final = 64 * 1024
 """Octets written in one trip to a thread, if more wait: what a pipe of Linux holds."""
+
+_NEWLINE: Final = ord("\n")
 
 FLUSH_SECONDS: Final = 1.0
 """At the end, for the lines that still wait."""
@@ -39,7 +43,17 @@ class LineWriter:
     def __init__(self, fd: int, *, write_max: int = WRITE_MAX) -> None:
         self.dropped = 0
         """Lines that were lost, and not told of yet."""
+        self.lost = 0
+        """All lines that were ever lost."""
+        self.reason = ""
+        """Why the last ones were."""
         self._fd = fd
+        self._next_fd: int | None = None
+        self._in_flight = 0
+        """Lines that a thread writes; more than none for ever, if it had to be abandoned."""
+        self._missed = trio.Event()
+        self._torn = False
+        """The last thing written is the beginning of a line that could not be finished."""
         self._write_max = write_max
         self.dropped_line: Callable[[int], str] = "{} log lines were lost: nobody read them".format
         """Makes the line that tells of them."""
@@ -51,10 +65,27 @@ class LineWriter:
     def write(self, line: str) -> None:
         """Take a line, without its end.  Never blocks; drops it if too many wait."""
         if len(self._lines) >= LINES_MAX:
-            self.dropped += 1
+            self._lose(1, "nobody reads them")
             return
         self._lines.append(line.encode("utf-8", "backslashreplace") + b"\n")
         self._arrived.set()
+
+    def replace(self, fd: int) -> None:
+        """Write to this descriptor from the next write on; the one before is closed then."""
+        if self._next_fd is not None:  # replaced twice before anything was written
+            os.close(self._next_fd)
+        self._next_fd = fd
+        self._arrived.set()
+
+    async def wait_lost(self) -> None:
+        """Wait until a line is lost."""
+        await self._missed.wait()
+
+    def release(self) -> None:
+        """Close the descriptor, once `run` has ended; not under a thread that still hangs in it."""
+        self._take_next()
+        if not self._in_flight:
+            os.close(self._fd)
 
     def close(self) -> None:
         """Let `run` end once all that waits is written, or `FLUSH_SECONDS` have passed."""
@@ -81,28 +112,57 @@ class LineWriter:
             while not self._closing.is_set() or self._lines:
                 await self._arrived.wait()
                 self._arrived = trio.Event()
+                self._take_next()
                 while self._lines:
                     await self._write_some()
+                    self._take_next()
+        if scope.cancelled_caught:
+            self._lose(self._in_flight + len(self._lines), "nobody reads them")
+
+    def _take_next(self) -> None:
+        if self._next_fd is None or self._in_flight:
+            return
+        fd, self._fd, self._next_fd, self._torn = self._fd, self._next_fd, None, False
+        with suppress(OSError):
+            os.close(fd)
+
+    def _lose(self, count: int, reason: str) -> None:
+        self.lost += count
+        self.dropped += count
+        self.reason = reason
+        missed, self._missed = self._missed, trio.Event()
+        missed.set()
 
     async def _write_some(self) -> None:
         """Write what waits, as much as one write should hold."""
         dropped, self.dropped = self.dropped, 0
         told = self.dropped_line(dropped).encode() + b"\n" if dropped else b""
-        pieces = [self._lines.popleft()]
+        # Lest the next line becomes a part of one that a full disk has cut off.
+        pieces = [b"\n" * self._torn + self._lines.popleft()]
         size = len(told) + len(pieces[0])
         while self._lines and size + len(self._lines[0]) <= self._write_max:
             size += len(self._lines[0])
             pieces.append(self._lines.popleft())
+        octets = b"".join([*pieces, told])
+        self._in_flight = len(pieces)
+        error: Exception | None
         try:
-            await trio.to_thread.run_sync(
-                write_all,
+            written, error = await trio.to_thread.run_sync(
+                write_until_error,
                 self._fd,
-                b"".join([*pieces, told]),
+                octets,
                 abandon_on_cancel=True,
                 limiter=self._limiter,
             )
-        except (OSError, RuntimeError):  # RuntimeError: no thread can be started
-            self.dropped += dropped + len(pieces)
+        except RuntimeError as no_thread:
+            written, error = 0, no_thread
+        self._in_flight = 0
+        if written:
+            self._torn = octets[written - 1] != _NEWLINE
+        if error is not None:
+            whole = sum(end <= written for end in accumulate(map(len, pieces)))
+            self._lose(len(pieces) - whole, error_text(error))
+            self.dropped += dropped
 
 
 def stderr_descriptor() -> int:
@@ -115,6 +175,16 @@ def write_all(fd: int, octets: bytes | bytearray) -> None:
 
     BLOCKS.  Raises OSError.
     """
+    _, error = write_until_error(fd, octets)
+    if error is not None:
+        raise error
+
+
+def write_until_error(fd: int, octets: bytes | bytearray) -> tuple[int, OSError | None]:
+    """Write as `write_all` does; return how many octets were written, and what stopped it.
+
+    BLOCKS.
+    """
     view = memoryview(octets)
     while view:
         try:
@@ -123,3 +193,11 @@ def write_all(fd: int, octets: bytes | bytearray) -> None:
             writable = select.poll()  # not select.select, which knows 1024 descriptors
             writable.register(fd, select.POLLOUT)
             writable.poll()
+        except OSError as error:
+            return len(octets) - len(view), error
+    return len(octets), None
+
+
+def error_text(error: Exception) -> str:
+    """Return what is wrong, without a number."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

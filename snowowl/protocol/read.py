@@ -8,7 +8,7 @@ from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.protocol.sending import Sending, too_many_blocks
 from snowowl.protocol.transfer import State, Trigger
 from snowowl.wire import options as known
-from snowowl.wire.codec import Buffer, decode_error, encode
+from snowowl.wire.codec import Buffer, decode_error, encode, request_size
 from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import ReadRequest, error_name
 
@@ -16,10 +16,11 @@ from snowowl.wire.packets import ReadRequest, error_name
 class ReadTransfer(Sending):
     """Answers one RRQ with a file of `size` octets (as they are on the wire)."""
 
-    __slots__ = ("_option_ack", "_rolls_over")
+    __slots__ = ("_option_ack", "_request", "_rolls_over")
 
     def __init__(self, request: ReadRequest, policy: Policy, size: int) -> None:
         super().__init__(policy.retransmit, size)
+        self._request = request
         terms, self._option_ack = negotiate(request, policy, size)
         self._agree(terms)
         asked = any(name == known.ROLLOVER for name, _ in terms.granted)
@@ -35,6 +36,10 @@ class ReadTransfer(Sending):
         if self._option_ack is None:
             return self._begin(Trigger.OPENED, now)
         return self._open(encode(self._option_ack), now)
+
+    @property
+    def _asked_octets(self) -> int:
+        return request_size(self._request)
 
     def _error_received(self, datagram: Buffer) -> Actions:
         error = decode_error(datagram)

@@ -1,6 +1,7 @@
 """When to send again, and when to give up.
 
-A `timeout` that was negotiated is obeyed as it is (RFC 2349).  Otherwise the interval follows the
+A `timeout` that was negotiated is obeyed as it is (RFC 2349), once the peer has answered: to one that
+may not be there, each wait is twice the one before.  Otherwise the interval follows the
 measured round trip as RFC 6298 has it for TCP: smoothed round trip plus four deviations, a floor, a
 ceiling, doubled on each loss, and no sample from what was sent twice (Karn's rule).  Other servers
 wait a whole second or more for each lost packet, which is what makes them slow on a bad link.
@@ -28,11 +29,11 @@ SAMPLE_PAUSE_SECONDS: Final = 0.016
 """Time between two samples of the round trip, at least.  RFC 6298 section 3 wants one in each round
 trip; where that is shorter, the floor of the interval hides what more of them could tell."""
 
-SENDS_UNANSWERED_MAX: Final = 6
-"""Datagrams sent to a peer that has not answered once, at most.
+SENDS_UNANSWERED_MAX: Final = 3
+"""Datagrams sent for a request to a peer that has not answered once, at most.
 
 A request may carry a forged source address: the fewer packets it can cause, the worse a weapon it
-is.  An honest peer that got none of them asks again by itself.
+is.  An honest peer that got none of them asks again by itself, and is answered each time.
 """
 
 
@@ -83,7 +84,8 @@ class RetransmitTimer:
 
     def __init__(self, policy: RetransmitPolicy) -> None:
         self._policy = policy
-        self._fixed = False
+        self._fixed: float | None = None
+        """The negotiated timeout, in seconds."""
         self._srtt: float | None = None
         self._rttvar = 0.0
         self._rto = policy.initial
@@ -115,8 +117,8 @@ class RetransmitTimer:
 
     def fix(self, timeout: int) -> None:
         """Obey a negotiated timeout, in seconds (RFC 2349): nothing is sent again any sooner."""
-        self._fixed = True
-        self.interval = self._due_after = float(timeout)
+        self._fixed = float(timeout)
+        self.interval = self._due_after = self._fixed
 
     def sent(self, now: float) -> None:
         """Note that something new was sent: its answer gives a sample of the round trip."""
@@ -153,7 +155,10 @@ class RetransmitTimer:
 
     def progressed(self, now: float) -> None:
         """Note that the peer answered what was sent."""
-        self.answered = True
+        if not self.answered:
+            self.answered = True
+            if self._fixed is not None:
+                self.interval = self._due_after = self._fixed
         self.progressed_at = now
         self.retries = 0
         if self._sampling:
@@ -190,7 +195,10 @@ class RetransmitTimer:
         elif self.retries >= policy.retries and now - self.progressed_at >= policy.silence_max:
             return False
         self.retries += 1
-        if not self._fixed:
+        if self._fixed is not None:
+            if not self.answered:
+                self.interval = self._due_after = 2 * self.interval
+        else:
             self.interval = min(self.interval * 2, max(policy.ceiling, self._rto))
             self._due_after = self.interval
         return True
@@ -220,7 +228,7 @@ class RetransmitTimer:
         nearly_all = self._srtt + 4 * self._rttvar
         self._round_trip_max = max(nearly_all, policy.probe_floor)
         self._rto = min(max(nearly_all, policy.floor), policy.ceiling)
-        if not self._fixed:
+        if self._fixed is None:
             self.interval = self._due_after = self._rto
             if policy.floor < policy.ceiling:  # else it is a timeout that somebody has chosen
                 self._due_after = min(self._round_trip_max, self._rto)

@@ -102,6 +102,7 @@ class Sending(Transfer):
         if (
             self.state is not State.TRANSFERRING
             or self._paused
+            or not self._timer.answered  # `go_on` does not say so
             or self._pace.wary
             or self._heard_twice
             or window.room > 0

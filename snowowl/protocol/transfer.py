@@ -274,7 +274,17 @@ class Transfer(ABC):
     def _refuse(self, code: int, message: str) -> Actions:
         """End with an ERROR to the peer."""
         self._fail(Outcome(OutcomeKind.REFUSED, message, code))
-        return (SendPacket(encode_error(code, message)),)
+        return self._error(code, message)
+
+    def _error(self, code: int, message: str) -> Actions:
+        """Send an ERROR: before the peer has answered, none that is longer than its request."""
+        asked_octets = None if self.answered else self._asked_octets
+        return (SendPacket(encode_error(code, message, asked_octets)),)
+
+    @property
+    def _asked_octets(self) -> int | None:
+        """The length of the request that is answered, None if it was ours."""
+        return None
 
     def _stopped(self, outcome: Outcome) -> Actions:
         if self.state is State.DALLYING:  # the outcome is known, and it is a good one
@@ -285,7 +295,7 @@ class Transfer(ABC):
         self._fail(outcome)
         if outcome.code is None:
             return NOTHING
-        return (SendPacket(encode_error(outcome.code, outcome.message)),)
+        return self._error(outcome.code, outcome.message)
 
     def _fail(self, outcome: Outcome) -> Actions:
         self._end(outcome, Trigger.BROKEN)

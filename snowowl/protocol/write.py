@@ -10,7 +10,7 @@ from snowowl.protocol.negotiation import Policy, negotiate
 from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.transfer import Trigger
 from snowowl.wire import options as known
-from snowowl.wire.codec import encode, encode_ack
+from snowowl.wire.codec import encode, encode_ack, request_size
 from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import WriteRequest
 
@@ -24,10 +24,11 @@ DALLY_SECONDS_MAX: Final = 30.0
 class WriteTransfer(Receiving):
     """Answers one WRQ; the file is complete once `Commit` was carried out."""
 
-    __slots__ = ("_option_ack", "_rolls_over")
+    __slots__ = ("_option_ack", "_request", "_rolls_over")
 
     def __init__(self, request: WriteRequest, policy: Policy) -> None:
         super().__init__(policy.retransmit)
+        self._request = request
         terms, self._option_ack = negotiate(request, policy, None)
         self._agree(terms)
         asked = any(name == known.ROLLOVER for name, _ in terms.granted)
@@ -41,6 +42,10 @@ class WriteTransfer(Receiving):
             return self._open(encode(self._option_ack), now)
         self._move(Trigger.OPENED)
         return self._open(encode_ack(0), now)
+
+    @property
+    def _asked_octets(self) -> int:
+        return request_size(self._request)
 
     def _run_ended(self, now: float) -> Actions:
         if not self._rolls_over and self.window.expected > NUMBER_MAX + 1:

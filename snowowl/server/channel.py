@@ -9,6 +9,7 @@ that is never an error: it is read as the end.
 | `ready` | worker | could serve, waits for `go` |
 | `go` | supervisor | take requests |
 | `drain` | supervisor | take no more requests, let the transfers finish, end; so does the end |
+| `retire` | supervisor | the same, but the transfers have all the time that they may take |
 | `draining` | worker | takes no more requests; how many transfers it has |
 | `stop` | supervisor | end now |
 | `ping` | supervisor | say `pong`: so a worker whose event loop hangs is noticed |
@@ -29,7 +30,7 @@ import trio
 
 from snowowl.config import Config
 
-Word = Literal["ready", "go", "drain", "draining", "stop", "ping", "pong", "failed"]
+Word = Literal["ready", "go", "drain", "retire", "draining", "stop", "ping", "pong", "failed"]
 
 _RECEIVE_SIZE: Final = 65536
 

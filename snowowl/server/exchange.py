@@ -10,7 +10,6 @@ How it receives is in `snowowl.server.intake`, how it sends in `outbox`, its dea
 
 from __future__ import annotations
 
-import errno
 import math
 import traceback
 from collections.abc import Callable, Sequence
@@ -37,7 +36,7 @@ from snowowl.server.alarms import Alarms
 from snowowl.server.drops import DropWatch
 from snowowl.server.intake import REQUESTS, Intake, requests_apart
 from snowowl.server.member import Member
-from snowowl.server.outbox import Outbox
+from snowowl.server.outbox import BROKEN, FAULTS, Outbox
 from snowowl.server.trains import train_of
 from snowowl.server.tuning import Tuning
 from snowowl.wire.codec import Buffer, encode_error, opcode_of
@@ -52,10 +51,12 @@ IDLE_PAUSE_SECONDS = 0.01
 
 SUPERSEDED = Stopped(OutcomeKind.SUPERSEDED, "the client asked anew")
 
-_STRAY = encode_error(ErrorCode.UNKNOWN_TID, "unknown transfer ID")
+_STRAY = encode_error(ErrorCode.UNKNOWN_TID, "unknown transfer ID", asked_octets=0)
 _PROGRESS = (Opcode.DATA, Opcode.ACK)
 
 RequestHandler = Callable[[Sequence[Received]], None]
+StrayJudge = Callable[[bytes, float], bool]
+"""Says whether a peer without a transfer may have an ERROR now."""
 
 
 class Exchange:
@@ -67,6 +68,7 @@ class Exchange:
         observers: Observers,
         requests: RequestHandler | None = None,
         tuning: Tuning | None = None,
+        may_answer: StrayJudge | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.members: dict[bytes, Member] = {}
@@ -76,6 +78,7 @@ class Exchange:
         self._observers = observers
         self._requests = requests
         """Takes RRQ and WRQ where the endpoint is the listening one (`tid = "listen"`)."""
+        self._may_answer = may_answer
         self._intake = Intake(endpoint, tuning or Tuning())
         self._outbox = Outbox(endpoint, self._send_failed)
         self._alarms = Alarms()
@@ -261,10 +264,12 @@ class Exchange:
     def _answer_stray(self, received: Received) -> None:
         """Answer DATA or ACK of a peer that has no transfer here (rule R7).
 
-        An ERROR is never answered, nor is noise.  Where requests come in too, not even these are:
+        An ERROR is never answered, nor is noise, nor what comes too often.  Where requests come in too, not even these are:
         a stray packet on the listening port is dropped silently (rule R8).
         """
-        if opcode_of(received.data) in _PROGRESS:
+        if opcode_of(received.data) not in _PROGRESS:
+            return
+        if self._may_answer is None or self._may_answer(received.peer, trio.current_time()):
             self._outbox.queue.append(Packet(received.peer, _STRAY))
 
     def _expire(self, now: float) -> None:
@@ -294,7 +299,7 @@ class Exchange:
         """End a transfer whose machine has just raised."""
         self._observers.emit(InternalError("exchange", traceback.format_exc()))
         try:
-            self._carry_out(member, member.transfer.handle(_BROKEN))
+            self._carry_out(member, member.transfer.handle(BROKEN))
         except Exception:  # noqa: BLE001 - not even that: who looks after it must do without it
             member.broken = True
             self.leave(member)
@@ -389,11 +394,4 @@ class Exchange:
     def _send_failed(self, peer: bytes, reason: int) -> None:
         member = self.members.get(peer)
         if member is not None:
-            self._handle(member, _FAULTS.get(reason, _BROKEN))
-
-
-_BROKEN = ContentFailed(ErrorCode.NOT_DEFINED, "internal error")
-_FAULTS = {
-    errno.EFAULT: ContentFailed(ErrorCode.NOT_DEFINED, "file changed while it was sent"),
-    errno.EMSGSIZE: ContentFailed(ErrorCode.NOT_DEFINED, "blksize is too large for the network"),
-}
+            self._handle(member, FAULTS.get(reason, BROKEN))

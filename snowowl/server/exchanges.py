@@ -14,10 +14,11 @@ from typing import Final, Literal
 import attrs
 import trio
 
+from snowowl.config import Config
 from snowowl.datagram.address import family_of
-from snowowl.datagram.interface import Endpoint, LocalAddress, Network
+from snowowl.datagram.interface import Counters, Endpoint, LocalAddress, Network
 from snowowl.observe.observers import Observers
-from snowowl.server.exchange import Exchange
+from snowowl.server.exchange import Exchange, StrayJudge
 from snowowl.server.registry import Admitted
 from snowowl.server.tuning import Tuning
 
@@ -58,22 +59,55 @@ class Exchanges:
         tid: Tid,
         port_range: tuple[int, int] | None,
         tuning: Tuning | None = None,
+        may_answer: StrayJudge | None = None,
     ) -> None:
         self._network = network
         self.tuning = tuning
         self._nursery = nursery
         self._observers = observers
-        self._tid = tid
+        self._tid: Tid = tid
         self._port_range = port_range
+        self._may_answer = may_answer
         self._pools: dict[tuple[int, LocalAddress | None], _Pool] = {}
         self._listening: dict[Endpoint, Exchange] = {}
         self._last: dict[bytes, Exchange] = {}
         self._begun: dict[Exchange, None] = {}
         """Exchanges in which something may wait for `flush`."""
+        self._open_now: dict[Exchange, None] = {}
+        self._closed = Counters()
+        """What those had done that are closed."""
+        self._ending: set[Exchange] = set()
+        """Those that nobody else will get: they close when their transfers have ended."""
+
+    def counters(self) -> Counters:
+        """Return what all sockets that were ever opened here have done."""
+        total = Counters()
+        total.add(self._closed)
+        for exchange in self._open_now:
+            total.add(exchange.endpoint.counters)
+        return total
 
     def add_listening(self, endpoint: Endpoint, exchange: Exchange) -> None:
         """Use the exchange of a listening endpoint (`tid = "listen"`)."""
         self._listening[endpoint] = exchange
+
+    def take(self, config: Config) -> None:
+        """Open sockets as configured from now on; those of before close with their transfers.
+
+        `tid` "listen" cannot become another one, nor another one "listen".
+        """
+        tid, port_range = config.server.tid, config.server.port_range
+        assert (tid == "listen") == (self._tid == "listen")
+        if (tid, port_range) == (self._tid, self._port_range):
+            return
+        self._tid, self._port_range = tid, port_range
+        for exchange in (each for pool in self._pools.values() for each in pool.exchanges):
+            if exchange.borrowers:
+                self._ending.add(exchange)
+            else:
+                self._close(exchange)
+        self._pools.clear()
+        self._last.clear()
 
     def borrow(self, admitted: Admitted) -> Exchange:
         """Return a transfer's exchange; it is to be given back.  Raises OSError."""
@@ -81,6 +115,7 @@ class Exchanges:
             exchange = self._listening[admitted.endpoint]
         elif self._tid == "own":
             exchange = self._open(admitted)
+            self._ending.add(exchange)
         else:
             exchange = self._share(admitted)
         exchange.borrowers += 1
@@ -90,9 +125,10 @@ class Exchanges:
     def give_back(self, exchange: Exchange) -> None:
         """Take an exchange back that was borrowed."""
         exchange.borrowers -= 1
-        if self._tid == "own":
+        if exchange in self._ending and not exchange.borrowers:
+            self._ending.remove(exchange)
             exchange.flush()
-            exchange.close()
+            self._close(exchange)
 
     @contextmanager
     def lend(self, admitted: Admitted) -> Iterator[Exchange]:
@@ -113,7 +149,7 @@ class Exchanges:
         """Close every shared exchange."""
         for pool in self._pools.values():
             for exchange in pool.exchanges:
-                exchange.close()
+                self._close(exchange)
         self._pools.clear()
 
     def _open(self, admitted: Admitted) -> Exchange:
@@ -125,9 +161,18 @@ class Exchanges:
                 raise
             # An address that we cannot bind to, as with a transparent proxy: any will have to do.
             endpoint = self._network.open(family, None, self._port_range)
-        exchange = Exchange(endpoint, self._observers, tuning=self.tuning)
+        exchange = Exchange(
+            endpoint, self._observers, tuning=self.tuning, may_answer=self._may_answer
+        )
+        self._open_now[exchange] = None
         self._nursery.start_soon(exchange.run)
         return exchange
+
+    def _close(self, exchange: Exchange) -> None:
+        exchange.close()
+        if exchange in self._open_now:
+            del self._open_now[exchange]
+            self._closed.add(exchange.endpoint.counters)
 
     def _share(self, admitted: Admitted) -> Exchange:
         key = (family_of(admitted.peer), _host_only(admitted.local))
@@ -167,7 +212,7 @@ class Exchanges:
         for key, pool in list(self._pools.items()):
             if not any(exchange.borrowers for exchange in pool.exchanges):
                 for exchange in pool.exchanges:
-                    exchange.close()
+                    self._close(exchange)
                 closed.update(pool.exchanges)
                 del self._pools[key]
         if closed:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
+from typing import Final
 
 import trio
 
 from snowowl.datagram.interface import Endpoint, Transmit
+from snowowl.protocol.events import ContentFailed
+from snowowl.wire.constants import ErrorCode
 
 Failed = Callable[[bytes, int], None]
 """Told (peer, errno) of what can never be sent."""
+
+BROKEN: Final = ContentFailed(ErrorCode.NOT_DEFINED, "server error")
+FAULTS: Final = {
+    errno.EFAULT: ContentFailed(ErrorCode.NOT_DEFINED, "file changed while it was sent"),
+    errno.EMSGSIZE: ContentFailed(ErrorCode.NOT_DEFINED, "blksize is too large for the network"),
+}
+"""What it means to a transfer that a datagram can never be sent."""
 
 
 class Outbox:

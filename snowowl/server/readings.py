@@ -23,17 +23,17 @@ from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.protocol.read import ReadTransfer
 from snowowl.server.exchange import SUPERSEDED, Exchange
 from snowowl.server.exchanges import Exchanges
+from snowowl.server.generation import Generation, Generations
 from snowowl.server.member import Member
-from snowowl.server.policies import Policies
 from snowowl.server.registry import Admitted, Contest, Registry, contend
 from snowowl.server.report import Report
-from snowowl.wire.codec import encode_error
 from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Mode, ReadRequest
 
 OUTDATED = Outcome(OutcomeKind.SUPERSEDED, SUPERSEDED.message)
-BROKEN = ContentFailed(ErrorCode.NOT_DEFINED, "internal error")
-SHUTDOWN = Stopped(OutcomeKind.STOPPED, "server is shutting down", ErrorCode.NOT_DEFINED)
+BROKEN = ContentFailed(ErrorCode.NOT_DEFINED, "server error")
+GAVE_WAY = Stopped(OutcomeKind.GAVE_WAY, "it never answered, and others took its place")
+SHUTDOWN = Stopped(OutcomeKind.STOPPED, "shutting down", ErrorCode.NOT_DEFINED)
 _BROKEN_OUTCOME = Outcome(OutcomeKind.REFUSED, BROKEN.message, BROKEN.code)
 _STOPPED_OUTCOME = Outcome(OutcomeKind.STOPPED, SHUTDOWN.message, SHUTDOWN.code)
 
@@ -43,14 +43,12 @@ class Readings:
 
     def __init__(
         self,
-        store: Store,
-        policies: Policies,
+        generations: Generations,
         exchanges: Exchanges,
         registry: Registry,
         observers: Observers,
     ) -> None:
-        self.store = store
-        self.policies = policies
+        self.generations = generations
         self.exchanges = exchanges
         self.registry = registry
         self.observers = observers
@@ -70,7 +68,8 @@ class Readings:
         report = Report(self.observers, self.registry, admitted)
         try:
             netascii = request.mode is Mode.NETASCII
-            source = self.store.open_now(request.filename, netascii=netascii, recent=recent)
+            generation = self.generations.current
+            source = generation.store.open_now(request.filename, netascii=netascii, recent=recent)
         except ContentError as error:
             return self._refuse(admitted, report, error)
         except Exception as error:  # noqa: BLE001 - one request's trouble is not the server's
@@ -84,7 +83,7 @@ class Readings:
         except Exception:  # noqa: BLE001 - no descriptors, or a bug: a task meets it again, and explains
             source.close()
             return False
-        reading = Reading(self, admitted, exchange, source, report)
+        reading = Reading(self, generation, admitted, exchange, source, report)
         self._running[reading] = None
         reading.begin(request)
         return True
@@ -107,10 +106,11 @@ class Readings:
             exchange = self.exchanges.borrow(admitted)
         except Exception:  # noqa: BLE001 - as in `begin`
             return False
-        packet = encode_error(error.code, error.message)
-        exchange.queue_packet(admitted.peer, packet, admitted.local)
+        packet = admitted.refusal(error.code, error.message)
+        if packet is not None:
+            exchange.queue_packet(admitted.peer, packet, admitted.local)
         end_rival(self.registry, admitted)
-        report.finish(Outcome(OutcomeKind.REFUSED, error.message, error.code), error.detail)
+        report.refuse(error)
         self.registry.remove(admitted)
         self.exchanges.give_back(exchange)
         return True
@@ -119,17 +119,20 @@ class Readings:
 class Reading:
     """One RRQ, from its first packet to its end."""
 
-    __slots__ = ("_admitted", "_all", "_exchange", "_report", "_source", "member")
+    __slots__ = ("_admitted", "_all", "_exchange", "_generation", "_report", "_source", "member")
 
     def __init__(
         self,
         readings: Readings,
+        generation: Generation,
         admitted: Admitted,
         exchange: Exchange,
         source: Source,
         report: Report,
     ) -> None:
         self._all = readings
+        self._generation = generation
+        generation.hold()
         self._admitted = admitted
         self._exchange = exchange
         self._source = source
@@ -141,18 +144,25 @@ class Reading:
         admitted, registry = self._admitted, self._all.registry
         try:
             if registry.is_outdated(admitted):
-                self._end(OUTDATED, "")
+                self._end(not_begun(admitted), "")
                 return
-            policy = self._all.policies.for_local(admitted.local)
+            policy = self._generation.policies.for_local(admitted.local)
             transfer = ReadTransfer(request, policy, self._source.size)
             warn_of_rollover(self._all.observers, admitted, transfer)
-            member = Member(admitted.peer, transfer, local=admitted.local, source=self._source)
+            member = Member(
+                admitted.peer,
+                transfer,
+                local=admitted.local,
+                source=self._source,
+                unanswered=admitted,
+            )
             member.attendant = self.attend
             self.member = admitted.member = member
             admitted.exchange = self._exchange
             rival = registry.rival(admitted)
             if rival is not None:
                 contend(rival, admitted)
+            self._report.start(member, self._source.size)
             self._exchange.join(member)
         except Exception as error:  # noqa: BLE001 - one request's trouble is not the server's
             self._fail(error)
@@ -185,7 +195,7 @@ class Reading:
         try:
             while transfer.outcome is None and not member.broken:
                 if member.load_wanted is not None:
-                    await load(self._all.store, self._exchange, member, self._source)
+                    await load(self._generation.store, self._exchange, member, self._source)
                 else:
                     await member.changed()
             if member.broken:  # while content was loaded
@@ -212,7 +222,7 @@ class Reading:
         self._end(_BROKEN_OUTCOME, member.detail)
 
     def _tell_broken(self) -> None:
-        packet = encode_error(BROKEN.code, BROKEN.message)
+        packet = self._admitted.error(BROKEN.code, BROKEN.message)
         self._exchange.queue_packet(self._admitted.peer, packet, self._admitted.local)
         self._exchange.flush()
 
@@ -230,9 +240,15 @@ class Reading:
                 self._source.close()
         except Exception:  # noqa: BLE001 - as in `begin`
             readings.observers.emit(InternalError("transfer", traceback.format_exc()))
+        self._generation.let_go()
         readings.exchanges.give_back(self._exchange)
         readings.registry.remove(admitted)
         self._report.finish(outcome, detail)
+
+
+def not_begun(admitted: Admitted) -> Outcome:
+    """Return the outcome of a request that became outdated before its transfer could begin."""
+    return Outcome(GAVE_WAY.kind, GAVE_WAY.message) if admitted.gave_way else OUTDATED
 
 
 def leave(exchange: Exchange, member: Member) -> None:

@@ -5,8 +5,10 @@
          |- transfer tasks        outlive the acceptors while draining
              |- dispatch          ends when the last acceptor has closed the channel
              |- acceptors         cancelled first
+             |- reloads           with them: who takes no more requests takes no configuration
 
-No task outlives `serve`, and no socket.
+No task outlives `serve`, and no socket.  What a reload replaces is in `snowowl.server.generation`,
+and what is handed the new configuration besides are the `takers` here.
 
 All is in one process: `server.workers` is for the command `snowowl serve`, whose supervisor
 (`snowowl.server.supervisor`) has several that run this.
@@ -15,34 +17,36 @@ All is in one process: `server.workers` is for the command `snowowl serve`, whos
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 
 import trio
 
 from snowowl.config import Config, parse_listen
-from snowowl.content.mapped import FileHints
-from snowowl.content.names import NameRules
-from snowowl.content.store import Recent, Store
-from snowowl.content.uploads import WritePolicy
+from snowowl.content.store import Recent
 from snowowl.datagram import address
 from snowowl.datagram.interface import Endpoint, Network
 from snowowl.observe.events import (
     DatapathChosen,
     DatapathLowered,
     KeyWithoutEffect,
-    ServerDraining,
     ServerStarted,
     ServerStopped,
 )
+from snowowl.observe.metrics import Metrics
 from snowowl.observe.observers import Observer, Observers
 from snowowl.server.acceptor import Acceptor, RequestSender
+from snowowl.server.counted import Counted
 from snowowl.server.datapath import system_network, without
-from snowowl.server.errors import ListenError, RootError
+from snowowl.server.ending import Ending
+from snowowl.server.errors import ListenError
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
-from snowowl.server.policies import Policies
+from snowowl.server.generation import Generations, open_generation
+from snowowl.server.guard import Guard
+from snowowl.server.guarding import attend, make_guard
 from snowowl.server.readings import Readings
 from snowowl.server.registry import Admitted, Registry
+from snowowl.server.reloading import Reloading, Reloads, Unchangeable
 from snowowl.server.transfers import Service
 from snowowl.server.tuning import tuning_of
 
@@ -58,9 +62,18 @@ async def serve(
     observers: Iterable[Observer] = (),
     network: Network | None = None,
     drain: trio.Event | None = None,
+    retire: trio.Event | None = None,
+    reloads: Reloads | None = None,
+    unchangeable: Unchangeable | None = None,
+    metrics: Metrics | None = None,
     task_status: trio.TaskStatus[Sequence[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled, or until `drain` is set and the running transfers have ended.
+    """Serve until cancelled, or until `drain` or `retire` is set and the running transfers have ended.
+
+    `drain` gives them `server.drain_seconds`, `retire` all the time that a transfer may take, unless
+    `drain` follows.  The configurations that come by `reloads` are for what begins after them:
+    ServerReloaded or ReloadFailed tells of each, and the channel is closed when no more are taken.
+    `unchangeable` names keys that cannot change for the caller's reasons.  `metrics` observes, too.
 
     ``addresses = await nursery.start(snowowl.serve, config)`` returns when requests can come in,
     with the addresses that are bound, as texts like ``192.0.2.1:69``.
@@ -70,57 +83,59 @@ async def serve(
     ERROR 0.
     """
     with ExitStack() as end, ExitStack() as stack:
-        told = Observers(observers)
-        store = _open_store(config)
-        stack.callback(store.close)
+        told = Observers(observers if metrics is None else (*observers, metrics))
+        stack.enter_context(nullcontext() if reloads is None else reloads)
         if network is None:
             network = system_network(config)
             stack.callback(network.close)
+        first = await open_generation(config, network)
+        generations = stack.enter_context(closing(Generations(first)))
         endpoints = _listen(config, network, stack)
         addresses = tuple(address.text(endpoint.address) for endpoint in endpoints)
-        registry = Registry()
+        registry, ending = Registry(), Ending(drain, retire)
+        guard = make_guard(config, network, told, stack)
         async with trio.open_nursery() as pumps:
-            exchanges = Exchanges(
-                network,
-                pumps,
-                told,
-                tid=config.server.tid,
-                port_range=config.server.port_range,
-                tuning=tuning_of(config),
+            pumps.start_soon(generations.keep_count)
+            exchanges = stack.enter_context(
+                closing(_exchanges(config, network, pumps, told, guard))
             )
-            stack.callback(exchanges.close)
-            policies = Policies(config, network, trio.current_time)
-            service = Service(store, policies, exchanges, registry, told)
-            readings = Readings(store, policies, exchanges, registry, told)
+            pumps.start_soon(attend, guard, registry)
+            service = Service(generations, exchanges, registry, told)
+            readings = Readings(generations, exchanges, registry, told)
+            reloading = Reloading(config, generations, network, told, unchangeable)
             try:
                 async with trio.open_nursery() as transfers:
                     readings.nursery = transfers
                     send, receive = trio.open_memory_channel[Sequence[Admitted]](BATCHES_QUEUED_MAX)
                     transfers.start_soon(_dispatch, receive, service, readings, transfers)
                     with send:
-                        acceptors = _acceptors(config, endpoints, service, send)
+                        acceptors = _acceptors(config, endpoints, service, guard, send)
+                        _count(Counted(acceptors, exchanges, registry, told, guard), metrics, stack)
+                        reloading.takers = [guard.configure, exchanges.take]
                         async with trio.open_nursery() as accepting:
                             for acceptor in acceptors:
-                                if config.server.tid == "listen":
-                                    _share_endpoint(acceptor, exchanges, told, pumps)
-                                else:
-                                    accepting.start_soon(acceptor.run)
+                                _begin(acceptor, config, exchanges, told, pumps, accepting)
+                            if reloads is not None:
+                                accepting.start_soon(reloading.run, reloads)
                             told.emit(ServerStarted(addresses, str(config.server.root)))
                             _tell_datapath(config, network, told)
                             end.callback(told.emit, ServerStopped())
                             task_status.started(addresses)
-                            await (trio.Event() if drain is None else drain).wait()
+                            await ending.asked()
                             accepting.cancel_scope.cancel()
                         for acceptor in acceptors:
                             acceptor.closed = True
-                    seconds = config.server.drain_seconds
-                    told.emit(ServerDraining(registry.unsettled, seconds))
-                    with trio.move_on_after(seconds):
-                        await registry.wait_settled()
+                    await ending.see_out(reloading.config, registry, told)
                     transfers.cancel_scope.cancel()
             finally:
                 readings.stop()
             pumps.cancel_scope.cancel()
+
+
+def _count(counted: Counted, metrics: Metrics | None, stack: ExitStack) -> None:
+    """Let the metrics read what is counted, until the stack is left."""
+    if metrics is not None:
+        stack.callback(metrics.add_source(counted))
 
 
 def _tell_datapath(config: Config, network: Network, told: Observers) -> None:
@@ -134,8 +149,27 @@ def _tell_datapath(config: Config, network: Network, told: Observers) -> None:
     network.lowered = lambda what: told.emit(DatapathLowered(what))
 
 
+def _exchanges(
+    config: Config, network: Network, pumps: trio.Nursery, told: Observers, guard: Guard
+) -> Exchanges:
+    """Make the keeper of the sockets that answers come from."""
+    return Exchanges(
+        network,
+        pumps,
+        told,
+        tid=config.server.tid,
+        port_range=config.server.port_range,
+        tuning=tuning_of(config),
+        may_answer=guard.take_error,
+    )
+
+
 def _acceptors(
-    config: Config, endpoints: list[Endpoint], service: Service, send: RequestSender
+    config: Config,
+    endpoints: list[Endpoint],
+    service: Service,
+    guard: Guard,
+    send: RequestSender,
 ) -> list[Acceptor]:
     """Make an acceptor for each listening address."""
     return [
@@ -144,7 +178,7 @@ def _acceptors(
             service.registry,
             service.observers,
             send,
-            transfers_max=config.limits.transfers_max,
+            guard=guard,
             keeps_peer=config.server.tid == "listen",
         )
         for endpoint in endpoints
@@ -175,31 +209,21 @@ async def _dispatch(
                         service.abandon(admitted)
 
 
-def _share_endpoint(
-    acceptor: Acceptor, exchanges: Exchanges, observers: Observers, pumps: trio.Nursery
+def _begin(
+    acceptor: Acceptor,
+    config: Config,
+    exchanges: Exchanges,
+    observers: Observers,
+    pumps: trio.Nursery,
+    accepting: trio.Nursery,
 ) -> None:
-    """Run transfers over the listening endpoint itself (`tid = "listen"`)."""
+    """Let requests come in; with `tid = "listen"` by the pump that runs the transfers, too."""
+    if config.server.tid != "listen":
+        accepting.start_soon(acceptor.run)
+        return
     exchange = Exchange(acceptor.endpoint, observers, acceptor.accept, exchanges.tuning)
     exchanges.add_listening(acceptor.endpoint, exchange)
     pumps.start_soon(exchange.run)
-
-
-def _open_store(config: Config) -> Store:
-    rules = NameRules(strip_trailing=config.names.strip_trailing, backslash=config.names.backslash)
-    write = config.write
-    policy = WritePolicy(
-        enabled=write.enabled,
-        overwrite=write.overwrite,
-        create=write.create,
-        patterns=write.patterns,
-        size_max=write.size_max,
-    )
-    files = config.performance.files
-    hints = FileHints(read_ahead=files.read_ahead_kb * 1024, access=files.access_hint)
-    try:
-        return Store(config.server.root, rules=rules, policy=policy, hints=hints)
-    except OSError as error:
-        raise RootError(config.server.root, error) from error
 
 
 def _listen(config: Config, network: Network, stack: ExitStack) -> list[Endpoint]:

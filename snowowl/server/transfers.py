@@ -14,7 +14,6 @@ import trio
 
 from snowowl.content.errors import ContentError
 from snowowl.content.sink import Sink
-from snowowl.content.store import Store
 from snowowl.observe.events import InternalError
 from snowowl.observe.observers import Observers
 from snowowl.protocol.events import ContentCommitted, ContentFailed, ContentReady
@@ -23,34 +22,29 @@ from snowowl.protocol.read import ReadTransfer
 from snowowl.protocol.write import WriteTransfer
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
+from snowowl.server.generation import Generation, Generations
 from snowowl.server.member import Member
-from snowowl.server.policies import Policies
 from snowowl.server.readings import (
     BROKEN,
-    OUTDATED,
     SHUTDOWN,
     end_rival,
     leave,
     load,
+    not_begun,
     warn_of_rollover,
 )
 from snowowl.server.registry import Admitted, Registry, contend
 from snowowl.server.report import Report
 from snowowl.wire import options as known
-from snowowl.wire.codec import encode_error
 from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Mode, ReadRequest, WriteRequest
-
-_BROKEN_PACKET = encode_error(BROKEN.code, BROKEN.message)
-_SHUTDOWN_PACKET = encode_error(ErrorCode.NOT_DEFINED, SHUTDOWN.message)
 
 
 @attrs.define
 class Service:
     """What the transfers of a server share."""
 
-    store: Store
-    policies: Policies
+    generations: Generations
     exchanges: Exchanges
     registry: Registry
     observers: Observers
@@ -61,11 +55,10 @@ class Service:
         try:
             await self._serve(admitted, report)
         except ContentError as error:
-            outcome = Outcome(OutcomeKind.REFUSED, error.message, error.code)
-            report.finish(outcome, error.detail)
+            report.refuse(error)
         except Exception as error:  # noqa: BLE001 - one transfer's trouble is not the server's
             self.observers.emit(InternalError("transfer", traceback.format_exc()))
-            outcome = Outcome(OutcomeKind.REFUSED, "internal error", ErrorCode.NOT_DEFINED)
+            outcome = Outcome(OutcomeKind.REFUSED, "server error", ErrorCode.NOT_DEFINED)
             report.finish(outcome, repr(error))
         finally:
             self.registry.remove(admitted)
@@ -73,7 +66,7 @@ class Service:
 
     def abandon(self, admitted: Admitted) -> None:
         """Tell the peer of a request for which there is no time any more."""
-        admitted.answer(_SHUTDOWN_PACKET)
+        admitted.answer(admitted.error(ErrorCode.NOT_DEFINED, SHUTDOWN.message))
         report = Report(self.observers, self.registry, admitted)
         report.finish(Outcome(OutcomeKind.STOPPED, SHUTDOWN.message, SHUTDOWN.code), "")
         self.registry.remove(admitted)
@@ -81,6 +74,7 @@ class Service:
     async def _serve(self, admitted: Admitted, report: Report) -> None:
         request = admitted.request
         with ExitStack() as stack:
+            generation = stack.enter_context(self.generations.current.held())
             try:
                 exchange = stack.enter_context(self.exchanges.lend(admitted))
             except OSError as error:
@@ -89,70 +83,95 @@ class Service:
                     "server is out of resources, try again",
                     f"no socket for the transfer: {error}",
                 )
-                admitted.answer(encode_error(refusal.code, refusal.message))
+                packet = admitted.refusal(refusal.code, refusal.message)
+                if packet is not None:
+                    admitted.answer(packet)
                 raise refusal from error
             stack.callback(self._leave, admitted, exchange)
             try:
                 if isinstance(request, ReadRequest):
-                    await self._read(admitted, request, exchange, report)
+                    await self._read(admitted, request, generation, exchange, report)
                 else:
-                    await self._write(admitted, request, exchange, report)
+                    await self._write(admitted, request, generation, exchange, report)
             except ContentError as error:
-                packet = encode_error(error.code, error.message)
-                exchange.send_packet(admitted.peer, packet, admitted.local)
+                packet = admitted.refusal(error.code, error.message)
+                if packet is not None:
+                    exchange.send_packet(admitted.peer, packet, admitted.local)
                 end_rival(self.registry, admitted)
                 raise
             except trio.Cancelled:
                 if admitted.member is None:  # else `_leave` tells the peer
-                    exchange.send_packet(admitted.peer, _SHUTDOWN_PACKET, admitted.local)
+                    packet = admitted.error(ErrorCode.NOT_DEFINED, SHUTDOWN.message)
+                    exchange.send_packet(admitted.peer, packet, admitted.local)
                 raise
             except Exception:
                 if admitted.member is not None:
                     exchange.deliver(admitted.member, BROKEN)
                 else:
-                    exchange.send_packet(admitted.peer, _BROKEN_PACKET, admitted.local)
+                    packet = admitted.error(BROKEN.code, BROKEN.message)
+                    exchange.send_packet(admitted.peer, packet, admitted.local)
                 raise
 
     async def _read(
-        self, admitted: Admitted, request: ReadRequest, exchange: Exchange, report: Report
+        self,
+        admitted: Admitted,
+        request: ReadRequest,
+        generation: Generation,
+        exchange: Exchange,
+        report: Report,
     ) -> None:
         netascii = request.mode is Mode.NETASCII
-        source = await self.store.open(request.filename, netascii=netascii)
+        source = await generation.store.open(request.filename, netascii=netascii)
         with ExitStack() as stack:
             stack.callback(source.close)
-            policy = self.policies.for_local(admitted.local)
+            policy = generation.policies.for_local(admitted.local)
             transfer = ReadTransfer(request, policy, source.size)
             warn_of_rollover(self.observers, admitted, transfer)
-            member = Member(admitted.peer, transfer, local=admitted.local, source=source)
-            if not self._join(admitted, exchange, member):
-                report.finish(OUTDATED, "")
+            member = Member(
+                admitted.peer, transfer, local=admitted.local, source=source, unanswered=admitted
+            )
+            if not self._join(admitted, exchange, member, report, source.size):
+                report.finish(not_begun(admitted), "")
                 return
             while transfer.outcome is None:
                 await member.changed()
                 if member.load_wanted is not None:
-                    await load(self.store, exchange, member, source)
+                    await load(generation.store, exchange, member, source)
             report.finish(transfer.outcome, member.detail)
 
     async def _write(
-        self, admitted: Admitted, request: WriteRequest, exchange: Exchange, report: Report
+        self,
+        admitted: Admitted,
+        request: WriteRequest,
+        generation: Generation,
+        exchange: Exchange,
+        report: Report,
     ) -> None:
         tsize = known.parse_value(known.TSIZE, dict(request.options).get(known.TSIZE, b""))
         netascii = request.mode is Mode.NETASCII
-        async with await self.store.create(
-            request.filename, netascii=netascii, tsize=tsize
+        async with await generation.store.create(
+            request.filename, netascii=netascii, tsize=tsize, client=admitted.client
         ) as sink:
-            transfer = WriteTransfer(request, self.policies.for_local(admitted.local))
-            member = Member(admitted.peer, transfer, local=admitted.local, sink=sink)
-            if not self._join(admitted, exchange, member):
-                report.finish(OUTDATED, "")
+            transfer = WriteTransfer(request, generation.policies.for_local(admitted.local))
+            member = Member(
+                admitted.peer, transfer, local=admitted.local, sink=sink, unanswered=admitted
+            )
+            if not self._join(admitted, exchange, member, report, tsize):
+                report.finish(not_begun(admitted), "")
                 return
+
+            def lose(error: ContentError) -> None:
+                member.detail, report.limit = error.detail, error.limit
+                exchange.deliver(member, ContentFailed(error.code, error.message))
+
+            sink.alert = lose
             try:
                 await self._take_in(exchange, member, sink, report)
             finally:
                 # Cancelled between the last block and its commit: all octets are here, and the
                 # machine counts on them being kept.
                 if member.commit_wanted and not member.broken:
-                    await self._commit(exchange, member, sink)
+                    await self._commit(exchange, member, sink, report)
 
     async def _take_in(
         self, exchange: Exchange, member: Member, sink: Sink, report: Report
@@ -161,7 +180,7 @@ class Service:
         while not transfer.finished:
             await member.changed()
             if member.commit_wanted:
-                await self._commit(exchange, member, sink)
+                await self._commit(exchange, member, sink, report)
             elif transfer.outcome is None and (member.paused or sink.worth_writing):
                 await self._flush(exchange, member, sink)
             if transfer.outcome is not None:
@@ -180,7 +199,7 @@ class Service:
             member.paused = False
             exchange.deliver(member, ContentReady(trio.current_time()))
 
-    async def _commit(self, exchange: Exchange, member: Member, sink: Sink) -> None:
+    async def _commit(self, exchange: Exchange, member: Member, sink: Sink, report: Report) -> None:
         """Make the upload durable, then let its last ACK go.
 
         Shielded: once it has begun, the file will be there, and the client must be told so.
@@ -190,13 +209,21 @@ class Service:
         with trio.CancelScope(shield=True):
             try:
                 await sink.commit()
+                report.stored = sink.stored
                 event = ContentCommitted(trio.current_time())
             except ContentError as error:
                 member.detail = error.detail
                 event = ContentFailed(error.code, error.message)
         exchange.deliver(member, event)
 
-    def _join(self, admitted: Admitted, exchange: Exchange, member: Member) -> bool:
+    def _join(
+        self,
+        admitted: Admitted,
+        exchange: Exchange,
+        member: Member,
+        report: Report,
+        size: int | None,
+    ) -> bool:
         """Begin a transfer; False if its peer has gone on to another one meanwhile."""
         if self.registry.is_outdated(admitted):
             return False
@@ -204,6 +231,7 @@ class Service:
         rival = self.registry.rival(admitted)
         if rival is not None:
             contend(rival, admitted)
+        report.start(member, size)
         exchange.join(member)
         exchange.flush()
         return True

@@ -1,7 +1,7 @@
 """What a worker process does: `snowowl.server.serve` on sockets that its supervisor opened.
 
 It ends when it is told to, and when its supervisor has gone; its transfers then get the time that a
-drain gives them.  SIGTERM drains, too, and may come twice, and when the end has come: systemd sends
+drain gives them, or all that they may take, if another worker has replaced it.  SIGTERM drains, too, and may come twice, and when the end has come: systemd sends
 it to the supervisor and to every worker.  SIGINT and SIGHUP, which a terminal sends to all
 processes, are the supervisor's business.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import select
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Final
 
@@ -19,6 +19,7 @@ import trio
 
 from snowowl.config import Config
 from snowowl.observe.events import (
+    AccessNarrowed,
     DatapathChosen,
     Event,
     KeyWithoutEffect,
@@ -82,7 +83,7 @@ async def _work(number: int, order: Order, channel: Channel, events: Sequence[Ev
     if number == FIRST:
         for event in events:
             log(event)
-    drain, go = trio.Event(), trio.Event()
+    drain, retire, go = trio.Event(), trio.Event(), trio.Event()
 
     def tell(event: Event) -> None:
         """Log what happens to clients; what happens to the worker, the supervisor words."""
@@ -93,7 +94,7 @@ async def _work(number: int, order: Order, channel: Channel, events: Sequence[Ev
                 channel.tell("draining", str(active))
             case ServerStopped():
                 pass
-            case DatapathChosen() | KeyWithoutEffect() if number != FIRST:
+            case DatapathChosen() | KeyWithoutEffect() | AccessNarrowed() if number != FIRST:
                 pass
             case _:
                 log(event)
@@ -103,11 +104,14 @@ async def _work(number: int, order: Order, channel: Channel, events: Sequence[Ev
         outer.start_soon(writer.run)
         async with trio.open_nursery() as running:
             running.start_soon(_watch_signals, drain)
-            running.start_soon(_obey, channel, go, drain, running.cancel_scope.cancel, log)
+            words = {"go": go, "drain": drain, "retire": retire}
+            running.start_soon(_obey, channel, words, running.cancel_scope.cancel, log)
             try:
                 with ExitStack() as stack:
                     network = _network(number, order, go, stack)
-                    await serve(config, observers=[tell], network=network, drain=drain)
+                    await serve(
+                        config, observers=[tell], network=network, drain=drain, retire=retire
+                    )
             except (ListenError, RootError) as error:
                 failed = True
                 channel.tell("failed", str(error))
@@ -133,22 +137,20 @@ async def _watch_signals(drain: trio.Event) -> None:
 
 async def _obey(
     channel: Channel,
-    go: trio.Event,
-    drain: trio.Event,
+    words: Mapping[str, trio.Event],
     stop: Callable[[], None],
     log: LogObserver,
 ) -> None:
     """Do what the supervisor says; drain once it has gone."""
+    drain, retire = words["drain"], words["retire"]
     while (message := await channel.receive()) is not None:
         match message.word:
-            case "go":
-                go.set()
-            case "drain":
-                drain.set()
+            case "go" | "drain" | "retire":
+                words[message.word].set()
             case "ping":
                 channel.tell("pong")
             case "stop":
                 stop()
-    if not drain.is_set():
+    if not drain.is_set() and not retire.is_set():
         log.complain("the supervisor has gone: taking no more requests")
     drain.set()

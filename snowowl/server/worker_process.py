@@ -65,6 +65,7 @@ class Worker:
         self.drained = trio.Event()
         """It takes no more requests, or it has ended."""
         self.ended = trio.Event()
+        self._retired = False
         self._channel: Channel | None = None
         self._process: trio.Process | None = None
 
@@ -75,8 +76,16 @@ class Worker:
 
     def drain(self) -> None:
         """Let it take no more requests, and end when its transfers have."""
+        if self._retired and not self.ended.is_set():
+            self.drained = trio.Event()  # it says again how many transfers it has
         if self._channel is not None:
             self._channel.tell("drain")
+
+    def retire(self) -> None:
+        """Do as `drain`, but let the transfers take their time; `drain` may still follow."""
+        self._retired = True
+        if self._channel is not None:
+            self._channel.tell("retire")
 
     def ping(self) -> None:
         """Ask for a sign of life."""

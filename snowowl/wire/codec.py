@@ -12,7 +12,14 @@ import struct
 from itertools import chain, islice
 from typing import Final, assert_never
 
-from snowowl.wire.constants import ERROR_MESSAGE_MAX, HEADER_SIZE, OPTIONS_MAX, ErrorCode, Opcode
+from snowowl.wire.constants import (
+    ERROR_MESSAGE_MAX,
+    ERROR_SIZE_FREE,
+    HEADER_SIZE,
+    OPTIONS_MAX,
+    ErrorCode,
+    Opcode,
+)
 from snowowl.wire.packets import (
     Error,
     Mode,
@@ -28,6 +35,18 @@ Buffer = bytes | bytearray | memoryview
 _HEADER: Final = struct.Struct("!HH")
 _NUMBERS: Final = 65536
 """Block numbers there are: 16 bits (RFC 1350 section 5)."""
+_SHORT_TEXTS: Final[dict[int, bytes]] = {
+    ErrorCode.NOT_DEFINED: b"try again",  # what is sent before a transfer: busy, no resources
+    ErrorCode.FILE_NOT_FOUND: b"not found",
+    ErrorCode.ACCESS_VIOLATION: b"denied",
+    ErrorCode.DISK_FULL: b"disk full",
+    ErrorCode.ILLEGAL_OPERATION: b"illegal",
+    ErrorCode.UNKNOWN_TID: b"unknown TID",
+    ErrorCode.FILE_EXISTS: b"file exists",
+    ErrorCode.NO_SUCH_USER: b"no such user",
+    ErrorCode.OPTION_REFUSED: b"bad options",
+}
+"""Texts of ERRORs that fit into `ERROR_SIZE_FREE`."""
 _MODES: Final = {mode.value: mode for mode in Mode}
 
 
@@ -102,10 +121,24 @@ def encode(packet: Request | OptionAck | Error) -> bytes:
             assert_never(packet)
 
 
-def encode_error(code: int, message: str) -> bytes:
-    """Return an ERROR whose text is reduced to printable ASCII, as boot consoles print it raw."""
+def encode_error(code: int, message: str, asked_octets: int | None = None) -> bytes:
+    """Return an ERROR whose text is reduced to printable ASCII, as boot consoles print it raw.
+
+    With `asked_octets`, the length of the request that it answers, it is no longer than that, and a
+    shorter text stands for one that is too long: who asked may be forged, and the victim of it is to
+    get no more than was spent.  What fits into the smallest frame may always be said.
+    """
     text = "".join(char if " " <= char <= "~" else "?" for char in message)
-    return encode(Error(code, text.encode("ascii")))
+    packet = encode(Error(code, text.encode("ascii")))
+    if asked_octets is None or len(packet) <= max(asked_octets, ERROR_SIZE_FREE):
+        return packet
+    return encode(Error(code, _SHORT_TEXTS.get(code, b"")))
+
+
+def request_size(request: Request) -> int:
+    """Return how many octets a request has, without what `decode_request` leaves out."""
+    options = sum(len(name) + len(value) + 2 for name, value in request.options)
+    return 2 + len(request.filename) + 1 + len(request.mode.value) + 1 + options
 
 
 def decode_request(datagram: Buffer) -> Request:

@@ -53,3 +53,7 @@ OPTIONS_MAX: Final = 32
 
 ERROR_MESSAGE_MAX: Final = 256
 """Octets of text in an ERROR that we send: fits the smallest receive buffer seen in a boot ROM (516)."""
+
+ERROR_SIZE_FREE: Final = 18
+"""Octets of an ERROR that cost nothing: Ethernet pads a frame to 46 octets behind its header, and 28 of
+them are IPv4's and UDP's headers.  What is longer is no longer than the request that it answers."""

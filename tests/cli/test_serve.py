@@ -6,7 +6,7 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,14 @@ from snowowl.server.errors import RootError
 from tests.cli.program import SECONDS, run, serving
 
 pytestmark = pytest.mark.real
+
+
+@pytest.fixture(autouse=True)
+def _unchanged_signals() -> Iterator[None]:
+    """A server that is run here ignores SIGHUP from then on."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from typing import Final
 import click
 import pytest
 
-from snowowl.cli.serve import EX_CONFIG, serve
+from snowowl.cli.configuration import EX_CONFIG
+from snowowl.cli.serve import serve
 from snowowl.config import VARIABLES
 
 UNITS: Final = Path(__file__).parents[2] / "examples/deploy/systemd"

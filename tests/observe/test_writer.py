@@ -161,7 +161,12 @@ async def test_without_a_thread_lines_are_lost_and_nothing_else(
 async def test_a_write_has_a_size(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """As much as the kernel does not tear; a line that is longer goes alone."""
     writes: list[bytes] = []
-    monkeypatch.setattr(module, "write_all", lambda _, octets: writes.append(octets))
+
+    def note(_: int, octets: bytes) -> tuple[int, None]:
+        writes.append(octets)
+        return len(octets), None
+
+    monkeypatch.setattr(module, "write_until_error", note)
     writer = LineWriter(pipe[1], write_max=100)
     lines = ["a" * 49, "b" * 49, "c", "d" * 300, "e"]
     writer.dropped = 3

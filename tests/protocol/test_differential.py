@@ -23,8 +23,9 @@ from snowowl.protocol.events import (
 )
 from snowowl.protocol.read import ReadTransfer
 from snowowl.protocol.receiving import Receiving
+from snowowl.protocol.retransmit import SENDS_UNANSWERED_MAX
 from snowowl.protocol.sending import Sending
-from snowowl.protocol.transfer import State
+from snowowl.protocol.transfer import State, Transfer
 from snowowl.protocol.write import WriteTransfer
 from snowowl.testing.playbook import ack, data, error, payloads_of
 from snowowl.testing.strategies import datagrams
@@ -57,6 +58,11 @@ strays = datagrams().filter(lambda octets: octets[:2] not in (b"\0\3", b"\0\4", 
 
 windowsizes = st.sampled_from([0, 1, 2, 3, 7])
 """0: no window is asked for; and no option at all, if `plain`."""
+
+
+def timeouts_max(transfer: Transfer) -> int:
+    """Return the timeouts in a row that a transfer outlives: fewer while nobody has answered."""
+    return TIMEOUTS_MAX if transfer.answered else SENDS_UNANSWERED_MAX - 1
 
 
 class Sender:
@@ -123,7 +129,11 @@ class Sender:
         self.compare(self.transfer.handle(TimerExpired(self.now)), self.model.probe())
 
     def time_out(self) -> None:
-        if self.timeouts == TIMEOUTS_MAX or self.transfer.finished or self.transfer._disowned:
+        if (
+            self.timeouts >= timeouts_max(self.transfer)
+            or self.transfer.finished
+            or self.transfer._disowned
+        ):
             return
         self.wait()
         self.timeouts += 1
@@ -227,7 +237,10 @@ class Receiver:
             self.timeouts = 0
 
     def time_out(self) -> None:
-        if self.timeouts == TIMEOUTS_MAX or self.transfer.state in (State.FAILED, State.DALLYING):
+        if self.timeouts >= timeouts_max(self.transfer) or self.transfer.state in (
+            State.FAILED,
+            State.DALLYING,
+        ):
             return
         self.timeouts += 1
         self.now = max(self.now, self.transfer.deadline)

@@ -6,8 +6,10 @@ import pytest
 
 from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
+from snowowl.protocol.read import ReadTransfer
 from snowowl.protocol.transfer import State
 from snowowl.testing.playbook import Playbook, ack, blocks, error, oack
+from snowowl.wire.packets import ReadRequest
 from tests.protocol.stories import reading
 
 
@@ -69,6 +71,10 @@ def test_an_error_in_answer_to_a_block_before_the_last_that_came_again_is_none()
 def test_a_file_of_too_many_blocks_is_refused_before_it_begins() -> None:
     policy = Policy(rollover=None)
     story = Playbook(reading(65535 * 512, policy)).starts()
+    story.sends(error(2, "denied"))  # no more octets than a request of so few deserves
+    story.ends(OutcomeKind.REFUSED, 2).done()
+    asked = ReadRequest(b"firmware/" * 9)
+    story = Playbook(ReadTransfer(asked, policy, 65535 * 512)).starts()
     story.sends(error(2, "more than 65535 blocks of 512 octets: ask for a larger blksize"))
     story.ends(OutcomeKind.REFUSED, 2).done()
     Playbook(reading(65535 * 512 - 1, policy)).starts().sends(blocks(1, 1)).done()

@@ -111,6 +111,25 @@ def test_what_is_rearmed_waits_a_whole_interval() -> None:
     assert timer.deadline == pytest.approx(0.25 + timer.interval)
 
 
+def test_a_negotiated_timeout_doubles_until_the_peer_has_answered() -> None:
+    """Its address may be forged, and then nobody has asked for anything."""
+    timer = RetransmitTimer(POLICY)
+    timer.fix(9)
+    timer.sent(0.0)
+    waits = []
+    while timer.expired(timer.deadline):
+        before = timer.deadline
+        timer.rearm(before)
+        waits.append(timer.deadline - before)
+    assert waits == [18.0, 36.0]
+    timer.progressed(60.0)
+    timer.sent(60.0)
+    assert timer.deadline == 69.0
+    assert timer.expired(69.0)
+    timer.rearm(69.0)
+    assert timer.deadline == 78.0
+
+
 @pytest.mark.rfc("2349")
 @pytest.mark.rule("R1")
 def test_a_negotiated_timeout_is_obeyed_as_it_is() -> None:
@@ -376,6 +395,6 @@ def test_the_bounds_that_hold_if_nothing_else_is_said() -> None:
         ceiling=5.0,
         retries=5,
         silence_max=30.0,
-        retries_unanswered=5,
+        retries_unanswered=2,
         probe_floor=0.02,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final
 
 import pytest
@@ -25,12 +26,24 @@ from snowowl.protocol.events import (
 )
 from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
+from snowowl.protocol.read import ReadTransfer
 from snowowl.protocol.receiving import Receiving
 from snowowl.protocol.retransmit import SENDS_UNANSWERED_MAX
 from snowowl.protocol.sending import Sending
 from snowowl.protocol.transfer import State
+from snowowl.protocol.write import WriteTransfer
 from snowowl.testing.playbook import ack, check_deadline, data, error, oack
-from snowowl.testing.strategies import acks, datagrams, datas, near_misses
+from snowowl.testing.strategies import (
+    acks,
+    datagrams,
+    datas,
+    near_misses,
+    read_requests,
+    write_requests,
+)
+from snowowl.wire.codec import request_size
+from snowowl.wire.constants import WINDOWSIZE_MAX
+from snowowl.wire.packets import ReadRequest, Request
 from tests.protocol.stories import (
     committing,
     dallying,
@@ -45,6 +58,9 @@ from tests.protocol.stories import (
 )
 
 Machine = Sending | Receiving
+
+TSIZE_GROWS_MAX: Final = 18
+"""Octets by which a size may be longer than the 0 that asks for it."""
 
 
 def started(transfer: Machine, *packets: bytes) -> Machine:
@@ -234,19 +250,34 @@ def test_without_progress_a_window_is_sent_again_once(numbers: list[int]) -> Non
 
 
 @given(
-    options=st.sampled_from([{}, {"tsize": 5}, {"blksize": 8, "windowsize": 64}, {"timeout": 255}]),
+    request=read_requests() | write_requests(),
+    size=st.integers(0, 10**6),
     noise=st.lists(
         datagrams().filter(lambda packet: packet[:2] not in (b"\0\3", b"\0\4", b"\0\5"))
     ),
 )
 def test_an_unanswered_peer_is_sent_little_by_timers(
-    options: dict[str, int], noise: list[bytes]
+    request: Request, size: int, noise: list[bytes]
 ) -> None:
-    """A request may carry a forged address: no more than a few packets of one block each."""
-    for transfer in (reading(10**6, **options), writing(**options)):
-        sends = amount(transfer.start(0.0))
-        while not transfer.finished:
-            for packet in noise:
-                transfer.handle(DatagramsReceived(packet, len(packet), 0.0))
-            sends += amount(transfer.handle(TimerExpired(transfer.deadline)))
-        assert sends == SENDS_UNANSWERED_MAX
+    """A request may carry a forged address: a few packets of one block each, later and later."""
+    policy = Policy(windowsize_max=WINDOWSIZE_MAX)
+    if isinstance(request, ReadRequest):
+        transfer: Machine = ReadTransfer(request, policy, size)
+    else:
+        transfer = WriteTransfer(request, policy)
+    actions, times = list(transfer.start(0.0)), [0.0]
+    while not transfer.finished:
+        for packet in noise:
+            transfer.handle(DatagramsReceived(packet, len(packet), times[-1]))
+        times.append(transfer.deadline)
+        actions += transfer.handle(TimerExpired(transfer.deadline))
+    assert amount(actions) == SENDS_UNANSWERED_MAX
+    waits = [after - before for before, after in pairwise(times)]
+    assert all(after == 2 * before for before, after in pairwise(waits))
+    assert waits[0] >= policy.retransmit.initial
+    for action in actions:  # one block of 512 octets, or an OACK, or an ACK
+        if isinstance(action, SendPacket):
+            assert len(action.packet) <= request_size(request) + TSIZE_GROWS_MAX
+        else:
+            assert action == SendBlocks(1, 1)
+    assert transfer.terms.granted == () or isinstance(actions[0], SendPacket)

@@ -48,9 +48,9 @@ for line in words:
     log(word)
     if does == "deaf" and word != "go":
         continue
-    if word == "drain":
+    if word in ("drain", "retire"):
         tell("draining", "2")
-        if does == "linger":
+        if does == "linger" or (does == "busy" and word == "retire"):
             continue
         break
     if word == "go" and does == "leave":

@@ -20,6 +20,7 @@ from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.read import ReadTransfer
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
+from snowowl.server.generation import Generations
 from snowowl.server.policies import Policies
 from snowowl.server.readings import Readings
 from snowowl.server.registry import Admitted, Registry
@@ -33,8 +34,8 @@ OCTETS = bytes(range(250)) * 10
 COLD_FROM = 1024
 """Cold files are on the disk from here on, so that they are begun without a task."""
 
-INTERNAL = error(0, "internal error")
-STOPPED = error(0, "server is shutting down")
+INTERNAL = error(0, "server error")
+STOPPED = error(0, "shutting down")
 
 
 class Watched(BytesSource):
@@ -92,13 +93,12 @@ def insides(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Insides]:
 
     def begin(
         self: Readings,
-        store: Store,
-        policies: Policies,
+        generations: Generations,
         exchanges: Exchanges,
         registry: Registry,
         observers: Observers,
     ) -> None:
-        begun(self, store, policies, exchanges, registry, observers)
+        begun(self, generations, exchanges, registry, observers)
         insides.readings.append(self)
 
     def borrow(self: Exchanges, admitted: Admitted) -> Exchange:
@@ -119,7 +119,7 @@ def insides(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Insides]:
 
 async def is_served(world: World) -> None:
     """Assert that the server goes on."""
-    assert (await world.board(4999).ask(rrq("missing")))[0] == error(1, "file not found")
+    assert (await world.board(4999).ask(rrq("missing")))[0] == error(1, "not found")
 
 
 async def read_on(board: Board, name: str) -> bytes:
@@ -183,8 +183,8 @@ async def test_a_client_that_breaks_off_while_content_is_loaded(
         await gate.wait()
         load(offset, length)
 
-    monkeypatch.setattr(trio.to_thread, "run_sync", slow_disk)
     async with world.serving(world.config(tid)):
+        monkeypatch.setattr(trio.to_thread, "run_sync", slow_disk)
         board = world.board()
         _, source = await board.ask(rrq("cold"))
         await board.ask(ack(1), source)
@@ -269,8 +269,8 @@ async def test_cancelled_while_content_is_loaded_it_tells_the_peer(
     async def dead_disk(*arguments: object, **named: object) -> None:
         await trio.sleep_forever()
 
-    monkeypatch.setattr(trio.to_thread, "run_sync", dead_disk)
     async with world.serving(world.config(tid)) as nursery:
+        monkeypatch.setattr(trio.to_thread, "run_sync", dead_disk)
         board = world.board()
         _, source = await board.ask(rrq("cold"))
         assert (await board.ask(ack(1), source))[0][:4] == data(2)

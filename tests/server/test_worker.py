@@ -113,6 +113,47 @@ def test_it_serves_from_go_to_drain(tmp_path: Path, capfd: pytest.CaptureFixture
     assert all(line.endswith(" worker=7") for line in lines)
 
 
+def test_retired_it_lets_its_transfers_take_their_time_until_it_drains(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(1500))
+
+    def script(boss: Boss) -> None:
+        boss.order(tmp_path)
+        boss.hear()
+        boss.say("go")
+        with Peer() as one, Peer() as other, Peer() as late:
+            _, source = one.ask(rrq(b"file"), boss.address)
+            other.ask(rrq(b"file"), boss.address)
+            boss.say("retire")
+            assert boss.hear() == ["draining", "2"]
+            late.send(rrq(b"file"), boss.address)
+            assert late.hears_nothing(0.6)  # twice what a drain would give
+            assert one.ask(ack(1), source)[0] == data(2, bytes(512))
+            assert one.ask(ack(2), source)[0] == data(3, bytes(476))
+            one.send(ack(3), source)
+            assert one.hears_nothing(0.1)
+            boss.say("drain")
+            assert boss.hear() == ["draining", "1"]
+            packet, _ = other.receive()
+            while packet == data(1, bytes(512)):
+                packet, _ = other.receive()
+            assert error_code(packet) == 0
+        assert boss.hear() == []
+
+    assert worked(script) == 0
+
+
+def test_retired_it_ends_with_its_transfers(tmp_path: Path) -> None:
+    def script(boss: Boss) -> None:
+        boss.order(tmp_path)
+        boss.hear()
+        boss.say("go")
+        boss.say("retire")
+        assert boss.hear() == ["draining", "0"]
+        assert boss.hear() == []
+
+    assert worked(script) == 0
+
+
 def test_sigterm_drains_and_may_come_twice(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,15 +12,25 @@ import trio
 from trio.testing import MockClock
 
 import snowowl
-from snowowl.config import Config, LimitsConfig, ProtocolConfig, ServerConfig, WriteConfig
+from snowowl.config import (
+    AccessConfig,
+    Config,
+    LimitsConfig,
+    ProtocolConfig,
+    ServerConfig,
+    WriteConfig,
+)
 from snowowl.datagram.interface import Packet
 from snowowl.observe.events import (
     Event,
     InternalError,
+    ReloadFailed,
     RequestReceived,
+    ServerReloaded,
     ServerStarted,
     ServerStopped,
     TransferFinished,
+    TransferStarted,
 )
 from snowowl.observe.observers import Observer
 from snowowl.protocol.outcome import OutcomeKind
@@ -94,6 +104,9 @@ class World:
         """Observers that can be added while a server runs."""
         self.bugs_expected = 0
         self.drain = trio.Event()
+        self.retire = trio.Event()
+        self.unchangeable: list[str] = []
+        """Keys that a reload is told cannot change."""
         self._boards: list[SimEndpoint] = []
 
     def config(
@@ -107,6 +120,8 @@ class World:
         protocol: ProtocolConfig | None = None,
         overwrite: bool = False,
         size_max: int = 1 << 30,
+        limits: LimitsConfig | None = None,
+        access: AccessConfig | None = None,
     ) -> Config:
         """Return a configuration with uploads."""
         return Config(
@@ -119,7 +134,8 @@ class World:
             ),
             protocol=protocol or ProtocolConfig(),
             write=WriteConfig(enabled=True, overwrite=overwrite, size_max=size_max),
-            limits=LimitsConfig(transfers_max=transfers_max),
+            limits=limits or LimitsConfig(transfers_max=transfers_max),
+            access=access or AccessConfig(),
         )
 
     def file(self, name: str, octets: bytes) -> bytes:
@@ -144,9 +160,10 @@ class World:
         """
         clock = trio.lowlevel.current_clock()
         assert isinstance(clock, MockClock), "the test must ask for the fixture `clock`"
-        self.drain = trio.Event()
+        self.drain, self.retire = trio.Event(), trio.Event()
+        self._reloads, receive = trio.open_memory_channel[Config](0)
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._serve, config or self.config(), observers)
+            await nursery.start(self._serve, config or self.config(), receive, observers)
             try:
                 yield nursery
             finally:
@@ -155,6 +172,7 @@ class World:
     async def _serve(
         self,
         config: Config,
+        reloads: trio.MemoryReceiveChannel[Config],
         observers: tuple[Observer, ...],
         task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -163,8 +181,23 @@ class World:
             observers=[self._tell, *observers],
             network=self.network,
             drain=self.drain,
+            retire=self.retire,
+            reloads=reloads,
+            unchangeable=lambda _: self.unchangeable,
             task_status=task_status,
         )
+
+    async def reload(self, config: Config) -> ServerReloaded | ReloadFailed:
+        """Have the server take another configuration; return what it says of it."""
+        before = len(self.events)
+        await self._reloads.send(config)
+        await trio.testing.wait_all_tasks_blocked()
+        (told,) = [
+            event
+            for event in self.events[before:]
+            if isinstance(event, ServerReloaded | ReloadFailed)
+        ]
+        return told
 
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:
@@ -204,11 +237,20 @@ class World:
             and to in (None, datagram.target)
         ]
 
+    def _when_started(self, number: int) -> int:
+        return [event.number for event in self.told(TransferStarted)].index(number)
+
     def check(self) -> None:
         """Assert that nothing is left, and that what was said adds up."""
         assert list(self.network.endpoints.values()) == self._boards
         assert not list(self.root.rglob(".snowowl-*"))
-        assert len(self.told(RequestReceived)) == len(self.told(TransferFinished))
+        finished = self.told(TransferFinished)
+        assert sorted(event.number for event in self.told(RequestReceived)) == sorted(
+            event.number for event in finished
+        )
+        assert [event.number for event in self.told(TransferStarted)] == sorted(
+            (event.number for event in finished if event.started), key=self._when_started
+        )
         assert len(self.told(ServerStarted)) == len(self.told(ServerStopped))
         bugs = self.told(InternalError)
         assert len(bugs) == self.bugs_expected, bugs

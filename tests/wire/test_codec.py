@@ -22,9 +22,16 @@ from snowowl.wire.codec import (
     encode_error,
     header_offset,
     opcode_of,
+    request_size,
 )
-from snowowl.wire.constants import ERROR_MESSAGE_MAX, OPTIONS_MAX, ErrorCode, Opcode
-from snowowl.wire.packets import Error, Mode, OptionAck, ReadRequest, WriteRequest
+from snowowl.wire.constants import (
+    ERROR_MESSAGE_MAX,
+    ERROR_SIZE_FREE,
+    OPTIONS_MAX,
+    ErrorCode,
+    Opcode,
+)
+from snowowl.wire.packets import Error, Mode, OptionAck, ReadRequest, Request, WriteRequest
 
 # What real clients send, octet for octet (captured; the names are ours).
 CURL = b"\0\1pxelinux.0\0octet\0tsize\0000\0blksize\000512\0timeout\0006\0"
@@ -141,6 +148,28 @@ def test_what_is_wrong_is_told_in_words(
 
 def test_text_for_a_boot_console_is_printable_ascii() -> None:
     assert encode_error(0, " a~\x7f\n\u00e9") == b"\0\5\0\0 a~???\0"
+
+
+@given(st.integers(0, 65535), st.text(max_size=300), st.integers(0, 600))
+def test_an_error_is_no_longer_than_what_it_answers(
+    code: int, message: str, asked_octets: int
+) -> None:
+    """But for what costs nothing: a frame cannot be shorter."""
+    packet = encode_error(code, message, asked_octets)
+    assert len(packet) <= max(asked_octets, ERROR_SIZE_FREE)
+    assert decode_error(packet).code == code
+    if len(encode_error(code, message)) <= max(asked_octets, ERROR_SIZE_FREE):
+        assert packet == encode_error(code, message)
+
+
+@pytest.mark.parametrize("code", list(ErrorCode))
+def test_an_error_says_something_even_to_the_shortest_request(code: ErrorCode) -> None:
+    assert len(decode_error(encode_error(code, "x" * 99, 0)).message) >= 6
+
+
+@given(read_requests() | write_requests())
+def test_the_size_of_a_request_is_that_of_its_octets(request: Request) -> None:
+    assert request_size(request) == len(encode(request))
 
 
 def test_a_nul_in_a_string_is_told() -> None:
