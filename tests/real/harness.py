@@ -287,8 +287,14 @@ def serving(
     listen: Sequence[str] = ("127.0.0.1:0",),
     config: str = "",
     unprivileged: bool = False,
+    prefix: Sequence[str] = (),
+    pass_fds: Sequence[int] = (),
+    extra: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Run a server until the block ends, then check that it was alive and well."""
+    """Run a server until the block ends, then check that it was alive and well.
+
+    `prefix` is a command that runs it; `extra` goes to the environment.
+    """
     folder = Path(tempfile.mkdtemp(prefix="snowowl-log-"))
     folder.chmod(0o755)
     words = [*flags, *(word for address in listen for word in ("--listen", address))]
@@ -298,15 +304,16 @@ def serving(
     log_file = folder / "log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            serve_command(root, *words, unprivileged=unprivileged),
+            [*prefix, *serve_command(root, *words, unprivileged=unprivileged)],
             stdin=subprocess.DEVNULL,
             stderr=log,
-            env=environment({"SNOWOWL_USER": ""} if unprivileged else None),
+            env=environment({**({"SNOWOWL_USER": ""} if unprivileged else {}), **(extra or {})}),
+            pass_fds=pass_fds,
             cwd="/",
         )
     server = Server(process, root, log_file)
     try:
-        _await_ready(server, len(listen))
+        _await_ready(server, max(1, len(listen)))
         yield server
         assert server.ended or process.poll() is None, f"the server died:\n{server.log()}"
         _stop(process)
