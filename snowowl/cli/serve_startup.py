@@ -161,13 +161,12 @@ def check_root(root: Path) -> None:
     Before the confinement, which hides the names of users, too.
     """
     try:
-        entered = not stat.S_ISDIR(root.stat().st_mode) or os.access(root, os.X_OK)
-    except PermissionError:
-        entered = False
-    except OSError:
-        return  # the store says it all
-    if not entered:
-        raise RootError(root, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+        if not stat.S_ISDIR(root.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(root, os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise RootError(root, error) from error
 
 
 def check_python() -> None:

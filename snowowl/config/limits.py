@@ -114,5 +114,9 @@ class LimitsConfig:
     )
     uploads_max: Annotated[int, Range(1, 1_000_000)] = attrs.field(
         default=256,
-        metadata=doc("The most uploads at the same time. Each holds up to 1 MiB in memory."),
+        metadata=doc(
+            "The most uploads at the same time. Each holds up to 1 MiB in memory. When there are"
+            " more, the oldest whose client has sent nothing yet ends; if there is none, the new one"
+            " is told to try again.",
+        ),
     )

@@ -23,7 +23,7 @@ def _library() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL(None, use_errno=True)
         library.syscall.restype = ctypes.c_long
-        library.prctl.restype = library.capset.restype = ctypes.c_int
+        library.prctl.restype = library.capset.restype = library.capget.restype = ctypes.c_int
     except AttributeError:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
     return library
@@ -39,6 +39,12 @@ def prctl(option: int, *arguments: int) -> int:
 def capset(header: int, sets: int) -> None:
     """Set the capabilities of this thread; takes two addresses.  Raises OSError."""
     result: int = _library().capset(ctypes.c_void_p(header), ctypes.c_void_p(sets))
+    _checked(result)
+
+
+def capget(header: int, sets: int) -> None:
+    """Fetch the capabilities of this thread; takes two addresses.  Raises OSError."""
+    result: int = _library().capget(ctypes.c_void_p(header), ctypes.c_void_p(sets))
     _checked(result)
 
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from snowowl.host.calls import capset, prctl
+from snowowl.host.calls import capget, capset, prctl
 from snowowl.host.identity import ROOT, Identity
 
 # include/uapi/linux/prctl.h
@@ -83,8 +83,13 @@ def renounce() -> None:
     with suppress(OSError):  # before Linux 4.3 there were no ambient ones
         prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = ctypes.create_string_buffer(_CAPABILITY_HEADER.pack(_CAPABILITY_VERSION_3, 0))
-    nothing = ctypes.create_string_buffer(_CAPABILITY_SETS.pack(0, 0, 0, 0, 0, 0))
-    capset(ctypes.addressof(header), ctypes.addressof(nothing))
+    sets = ctypes.create_string_buffer(_CAPABILITY_SETS.size)  # nothing but zeros
+    try:
+        capset(ctypes.addressof(header), ctypes.addressof(sets))
+    except OSError:  # systemd's ~@privileged forbids it: no harm where there is nothing to give up
+        capget(ctypes.addressof(header), ctypes.addressof(sets))
+        if any(_CAPABILITY_SETS.unpack(sets.raw[: _CAPABILITY_SETS.size])):
+            raise
 
 
 def set_no_new_privileges() -> None:

@@ -25,7 +25,6 @@ from snowowl.observe.events import (
     RequestDoubled,
     RequestMalformed,
     RequestReceived,
-    RequestsDropped,
     RequestsRefused,
     RolloverExpected,
     SafetyMissing,
@@ -64,7 +63,6 @@ Described = (
     | RequestReceived
     | RequestMalformed
     | RequestDoubled
-    | RequestsDropped
     | RequestsRefused
     | TraversalAttempted
     | TransferStarted
@@ -79,6 +77,7 @@ _QUIET: Final = (
     OutcomeKind.UNCONFIRMED,
     OutcomeKind.PROBED,
     OutcomeKind.SUPERSEDED,
+    OutcomeKind.GAVE_WAY,
     OutcomeKind.STOPPED,
 )
 
@@ -115,8 +114,6 @@ def describe(event: Described) -> tuple[Level, str, Fields]:
             return level, message, {"client": client}
         case RequestDoubled(client):
             return "debug", f"a request of {client} came again", {"client": client}
-        case RequestsDropped(count, reason):
-            return "warning", f"dropped {count} requests: {reason}", {"count": count}
         case RequestsRefused(refusal, count, client):
             message = f"refused {count} requests: {_REFUSALS[refusal]}; one was of {client}"
             fields = {"count": count, "refusal": refusal.value, "client": client}
@@ -254,11 +251,18 @@ def _transfer_finished(event: TransferFinished) -> tuple[Level, str, Fields]:
         fields["reason"] = printable(outcome.message)
     if event.detail:
         fields["detail"] = printable(event.detail)
+    stored = display(event.stored)
+    if event.stored and event.stored != event.filename.lstrip(b"/"):
+        fields["stored"] = stored
     # The words of tftpd-hpa, for the scripts that look for them.
     message = (
         f"{event.direction.value} from {event.client} filename {name}: "
         f"{outcome_words(outcome)}, {size_text(event.octets)} in {event.seconds:.3f} s"
     )
+    if outcome.kind is OutcomeKind.GAVE_WAY:  # there are thousands; `RequestsRefused` tells of them
+        return "debug", message, fields
+    if event.refusal is not None:  # one of many, that are told together
+        return "debug", message, fields | {"refusal": event.refusal.value}
     return "info" if is_usual(outcome) else "warning", message, fields
 
 

@@ -7,6 +7,7 @@ here; who shows them escapes them.
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 import attrs
 
@@ -42,6 +43,10 @@ class Refusal(Enum):
     """limits.open_files_max"""
     QUEUE = "queue"
     """The server could not keep up."""
+
+
+LATER: Final = frozenset({Refusal.UNANSWERED, Refusal.ERRORS, Refusal.UPLOADS, Refusal.OPEN_FILES})
+"""Reasons that concern what `RequestReceived` or `RequestMalformed` has told of already."""
 
 
 @attrs.frozen
@@ -195,18 +200,10 @@ class RequestDoubled:
     """A request came that is being served already: the network doubled it, or its client is impatient.
 
     With this, what came to the listening port adds up: `RequestReceived`, `RequestMalformed`,
-    `RequestDoubled` and the counts of `RequestsDropped` are all of it.
+    `RequestDoubled` and the counts of `RequestsRefused`, but for the `LATER` reasons, are all of it.
     """
 
     client: str
-
-
-@attrs.frozen
-class RequestsDropped:
-    """Requests were dropped because the server could not keep up or is full."""
-
-    count: int
-    reason: str
 
 
 @attrs.frozen
@@ -280,6 +277,8 @@ class TransferFinished:
     """There was a `TransferStarted` with its number; else the request was all there was."""
     stored: bytes = b""
     """The name beneath the root that an upload was stored by."""
+    refusal: Refusal | None = None
+    """The limit that left no room for it, if it was that: `RequestsRefused` tells of all of these."""
 
 
 @attrs.frozen
@@ -321,7 +320,6 @@ Event = (
     | RequestReceived
     | RequestMalformed
     | RequestDoubled
-    | RequestsDropped
     | RequestsRefused
     | TraversalAttempted
     | TransferStarted

@@ -17,7 +17,7 @@ All is in one process: `server.workers` is for the command `snowowl serve`, whos
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 
 import trio
 
@@ -42,6 +42,8 @@ from snowowl.server.errors import ListenError
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
 from snowowl.server.generation import Generations, open_generation
+from snowowl.server.guard import Guard
+from snowowl.server.guarding import attend, make_guard
 from snowowl.server.readings import Readings
 from snowowl.server.registry import Admitted, Registry
 from snowowl.server.reloading import Reloading, Reloads, Unchangeable
@@ -82,8 +84,7 @@ async def serve(
     """
     with ExitStack() as end, ExitStack() as stack:
         told = Observers(observers if metrics is None else (*observers, metrics))
-        if reloads is not None:
-            stack.callback(reloads.close)
+        stack.enter_context(nullcontext() if reloads is None else reloads)
         if network is None:
             network = system_network(config)
             stack.callback(network.close)
@@ -92,8 +93,13 @@ async def serve(
         endpoints = _listen(config, network, stack)
         addresses = tuple(address.text(endpoint.address) for endpoint in endpoints)
         registry, ending = Registry(), Ending(drain, retire)
+        guard = make_guard(config, network, told, stack)
         async with trio.open_nursery() as pumps:
-            exchanges = stack.enter_context(closing(_exchanges(config, network, pumps, told)))
+            pumps.start_soon(generations.keep_count)
+            exchanges = stack.enter_context(
+                closing(_exchanges(config, network, pumps, told, guard))
+            )
+            pumps.start_soon(attend, guard, registry)
             service = Service(generations, exchanges, registry, told)
             readings = Readings(generations, exchanges, registry, told)
             reloading = Reloading(config, generations, network, told, unchangeable)
@@ -103,9 +109,9 @@ async def serve(
                     send, receive = trio.open_memory_channel[Sequence[Admitted]](BATCHES_QUEUED_MAX)
                     transfers.start_soon(_dispatch, receive, service, readings, transfers)
                     with send:
-                        acceptors = _acceptors(config, endpoints, service, send)
-                        _count(Counted(acceptors, exchanges, registry, told), metrics, stack)
-                        reloading.takers = [exchanges.take, *(each.take for each in acceptors)]
+                        acceptors = _acceptors(config, endpoints, service, guard, send)
+                        _count(Counted(acceptors, exchanges, registry, told, guard), metrics, stack)
+                        reloading.takers = [guard.configure, exchanges.take]
                         async with trio.open_nursery() as accepting:
                             for acceptor in acceptors:
                                 _begin(acceptor, config, exchanges, told, pumps, accepting)
@@ -126,18 +132,6 @@ async def serve(
             pumps.cancel_scope.cancel()
 
 
-def _exchanges(config: Config, network: Network, pumps: trio.Nursery, told: Observers) -> Exchanges:
-    """Make the keeper of the sockets that answers come from."""
-    return Exchanges(
-        network,
-        pumps,
-        told,
-        tid=config.server.tid,
-        port_range=config.server.port_range,
-        tuning=tuning_of(config),
-    )
-
-
 def _count(counted: Counted, metrics: Metrics | None, stack: ExitStack) -> None:
     """Let the metrics read what is counted, until the stack is left."""
     if metrics is not None:
@@ -155,8 +149,27 @@ def _tell_datapath(config: Config, network: Network, told: Observers) -> None:
     network.lowered = lambda what: told.emit(DatapathLowered(what))
 
 
+def _exchanges(
+    config: Config, network: Network, pumps: trio.Nursery, told: Observers, guard: Guard
+) -> Exchanges:
+    """Make the keeper of the sockets that answers come from."""
+    return Exchanges(
+        network,
+        pumps,
+        told,
+        tid=config.server.tid,
+        port_range=config.server.port_range,
+        tuning=tuning_of(config),
+        may_answer=guard.take_error,
+    )
+
+
 def _acceptors(
-    config: Config, endpoints: list[Endpoint], service: Service, send: RequestSender
+    config: Config,
+    endpoints: list[Endpoint],
+    service: Service,
+    guard: Guard,
+    send: RequestSender,
 ) -> list[Acceptor]:
     """Make an acceptor for each listening address."""
     return [
@@ -165,7 +178,7 @@ def _acceptors(
             service.registry,
             service.observers,
             send,
-            transfers_max=config.limits.transfers_max,
+            guard=guard,
             keeps_peer=config.server.tid == "listen",
         )
         for endpoint in endpoints

@@ -27,7 +27,7 @@ from typing import Final, Literal
 import attrs
 import trio
 
-from snowowl.config import Config
+from snowowl.config import Config, LimitsConfig
 from snowowl.config.difference import keeping
 from snowowl.observe.events import (
     ReloadFailed,
@@ -95,6 +95,23 @@ def worker_count(workers: int | Literal["auto"]) -> int:
     if workers == "auto":
         return min(len(os.sched_getaffinity(0)), WORKERS_MAX)
     return workers
+
+
+def share_of(limits: LimitsConfig, count: int) -> LimitsConfig:
+    """Return what each of some workers may take on of what all may together.
+
+    Limits of one client stay whole: the kernel deals clients out by address *and* port, so nobody
+    knows how many workers meet the same address.
+    """
+    return attrs.evolve(
+        limits,
+        transfers_max=-(-limits.transfers_max // count),
+        unanswered_max=-(-limits.unanswered_max // count),
+        requests_per_second_total=limits.requests_per_second_total / count,
+        errors_per_second_total=limits.errors_per_second_total / count,
+        uploads_max=-(-limits.uploads_max // count),
+        open_files_max=max(16, -(-limits.open_files_max // count)),
+    )
 
 
 class Pauses:
@@ -306,12 +323,10 @@ class _Supervisor:
 
     def _share_of(self, config: Config) -> Config:
         """Return the configuration of one worker."""
-        share = -(-config.limits.transfers_max // len(self._slots))
-        return attrs.evolve(
-            config,
-            server=attrs.evolve(config.server, workers=1),
-            limits=attrs.evolve(config.limits, transfers_max=share),
-        )
+        # Not 1: of a quota, which is not divided here, each takes a share of what is left.
+        server = attrs.evolve(config.server, workers=len(self._slots))
+        limits = share_of(config.limits, len(self._slots))
+        return attrs.evolve(config, server=server, limits=limits)
 
     def _let_go(self, worker: Worker, *, replaces_lost: bool) -> None:
         worker.go()

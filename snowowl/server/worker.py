@@ -19,6 +19,7 @@ import trio
 
 from snowowl.config import Config
 from snowowl.observe.events import (
+    AccessNarrowed,
     DatapathChosen,
     Event,
     KeyWithoutEffect,
@@ -93,7 +94,7 @@ async def _work(number: int, order: Order, channel: Channel, events: Sequence[Ev
                 channel.tell("draining", str(active))
             case ServerStopped():
                 pass
-            case DatapathChosen() | KeyWithoutEffect() if number != FIRST:
+            case DatapathChosen() | KeyWithoutEffect() | AccessNarrowed() if number != FIRST:
                 pass
             case _:
                 log(event)

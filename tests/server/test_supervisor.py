@@ -139,11 +139,15 @@ async def test_all_workers_start_before_it_is_told_that_the_server_has(fake: Fak
 
 
 async def test_each_gets_its_share(fake: Fake) -> None:
-    config = attrs.evolve(CONFIG, limits=LimitsConfig(transfers_max=101))
+    limits = LimitsConfig(transfers_max=101, uploads_max=10, open_files_max=300)
+    config = attrs.evolve(CONFIG, limits=limits)
     async with supervising(fake, config, 3):
         configs = fake.configs()
     assert [config["limits"]["transfers_max"] for config in configs] == [34] * 3
-    assert [config["server"]["workers"] for config in configs] == [1] * 3
+    assert [config["limits"]["uploads_max"] for config in configs] == [4] * 3
+    assert [config["limits"]["open_files_max"] for config in configs] == [100] * 3
+    # Of a quota each takes its share itself.
+    assert [config["server"]["workers"] for config in configs] == [3] * 3
 
 
 async def test_drain_reaches_all(fake: Fake) -> None:

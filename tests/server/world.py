@@ -12,7 +12,14 @@ import trio
 from trio.testing import MockClock
 
 import snowowl
-from snowowl.config import Config, LimitsConfig, ProtocolConfig, ServerConfig, WriteConfig
+from snowowl.config import (
+    AccessConfig,
+    Config,
+    LimitsConfig,
+    ProtocolConfig,
+    ServerConfig,
+    WriteConfig,
+)
 from snowowl.datagram.interface import Packet
 from snowowl.observe.events import (
     Event,
@@ -113,6 +120,8 @@ class World:
         protocol: ProtocolConfig | None = None,
         overwrite: bool = False,
         size_max: int = 1 << 30,
+        limits: LimitsConfig | None = None,
+        access: AccessConfig | None = None,
     ) -> Config:
         """Return a configuration with uploads."""
         return Config(
@@ -125,7 +134,8 @@ class World:
             ),
             protocol=protocol or ProtocolConfig(),
             write=WriteConfig(enabled=True, overwrite=overwrite, size_max=size_max),
-            limits=LimitsConfig(transfers_max=transfers_max),
+            limits=limits or LimitsConfig(transfers_max=transfers_max),
+            access=access or AccessConfig(),
         )
 
     def file(self, name: str, octets: bytes) -> bytes:
