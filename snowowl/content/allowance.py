@@ -266,9 +266,10 @@ class Allowance:
 
     def _refuse_beyond_quota(self, more: int) -> None:
         if self._beyond_quota(more):
+            shared = "" if self.limits.shares == 1 else "; of the rest each worker has its share"
             raise _too_large(
                 f"write.quota is {self.limits.quota}: {self.used} octets are stored,"
-                f" {self.held} reserved"
+                f" {self.held} reserved{shared}"
             )
 
     def _hold(self, claim: Claim, held: int, promised: int) -> None:

@@ -105,7 +105,7 @@ def test_each_process_takes_its_share_of_the_room() -> None:
     allowance = Allowance(Limits(quota=1000, shares=4))
     allowance.counted(200)
     claim = allowance.claim(201)
-    refused_as_full(lambda: claim.aim(A, 0))
+    assert "each worker has its share" in refused_as_full(lambda: claim.aim(A, 0)).detail
     allowance.claim(200).aim(B, 0)
     allowance.counted(2000)
     assert allowance.is_short(1)
