@@ -250,6 +250,25 @@ async def test_workers_that_die_young_are_replaced_ever_more_slowly(fake: Fake) 
     assert [end.reason for end in ends] == reasons
 
 
+async def test_a_worker_that_hangs_is_replaced(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that answers is not; nor one that answers late."""
+    monkeypatch.setattr(module, "PING_SECONDS", 0.05)
+    fake.does("hang", 1)
+    async with supervising(fake) as running:
+        first = dict(fake.log("start"))
+        fake.does("serve", 1)
+        await eventually(lambda: len(running.told(WorkerStarted)) == 3)
+        (end,) = running.told(WorkerEnded)
+        assert (end.worker, end.pid) == (1, first[1])
+        assert end.reason == "it gave no sign of life for 0.2 s"
+        os.kill(first[2], signal.SIGSTOP)
+        await trio.sleep(0.1)
+        os.kill(first[2], signal.SIGCONT)
+        await trio.sleep(0.3)
+        assert len(running.told(WorkerEnded)) == 1
+        assert is_alive(first[2])
+
+
 async def test_a_worker_that_somebody_told_to_drain_is_replaced_while_it_does(
     fake: Fake, impatient: None
 ) -> None:
