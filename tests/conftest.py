@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Say what `-n auto` means: one more than there are CPUs, as tests of real sockets often wait."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keeps_its_privileges() -> Iterator[None]:
+    """See that no test which runs the server in this process gives up for good what others need."""
+    with pytest.MonkeyPatch.context() as patch:
+        for call in ("privileges.become", "privileges.renounce", "privileges.verify"):
+            patch.setattr(f"snowowl.host.{call}", _do_nothing)
+        patch.setattr("snowowl.host.privileges.set_no_new_privileges", _do_nothing)
+        patch.setattr("snowowl.server.confinement.restrict", _refuse)
+        yield
+
+
+def _do_nothing(*_: object) -> None:
+    pass
+
+
+def _refuse(*_: object, **__: object) -> None:
+    from snowowl.host.landlock import LandlockError
+
+    raise LandlockError("this is a test")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from pathlib import Path
 
 import click
 
@@ -61,6 +62,14 @@ from snowowl.cli.configuration import configure as load
     "  [env var: SNOWOWL_WORKERS]",
 )
 @click.option(
+    "-u",
+    "--user",
+    metavar="NAME",
+    help="Become this user once the ports are bound, if started as root.  [default: nobody]"
+    "  [env var: SNOWOWL_USER]",
+)
+@click.option("--group", metavar="NAME", help="The group that goes with it.  [default: its own]")
+@click.option(
     "--log-format",
     type=click.Choice(["console", "logfmt", "json", "journal"]),
     default=None,
@@ -76,6 +85,8 @@ def serve(
     file: str | None,
     port_range: str | None,
     workers: str | None,
+    user: str | None,
+    group: str | None,
     log_format: str | None,
     *,
     writable: bool | None,
@@ -91,8 +102,10 @@ def serve(
     snowowl serve --listen 127.0.0.1:6969 boot     on a high port, without root
     snowowl serve --writable boot                  new files may be uploaded
 
+    Started as root, it binds its ports and then becomes server.user for good.
+
     SIGTERM lets running transfers finish (server.drain_seconds), a second one or SIGINT does not.
-    With workers, SIGHUP reads the configuration anew for all that begins after it.
+    SIGHUP reads the configuration anew for all that begins after it.
 
     Exit status: 0 after SIGTERM, 1 cannot serve, 2 usage, 78 bad configuration, 130 after SIGINT.
     """  # noqa: D301 - the escape is meant: click keeps the lines of a paragraph that begins with it
@@ -105,6 +118,8 @@ def serve(
         ("server.root", root, "DIR"),
         ("server.listen", list(listen) or None, "--listen"),
         ("server.tid", "listen" if single_port else None, "--single-port"),
+        ("server.user", user, "--user"),
+        ("server.group", group, "--group"),
         ("write.enabled", writable, "--writable"),
         ("write.overwrite", overwrite, "--overwrite"),
         ("log.format", log_format, "--log-format"),
@@ -123,4 +138,4 @@ def serve(
         sys.exit(EX_CONFIG)
     from snowowl.cli.serve_program import run
 
-    sys.exit(run(config, configure))
+    sys.exit(run(config, configure, None if file is None else Path(file)))

@@ -8,50 +8,70 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snowowl.cli import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     import trio
 
+    from snowowl.cli.serve_systemd import Systemd
     from snowowl.config import Config
     from snowowl.observe.events import Event
-    from snowowl.observe.metrics import Metrics
     from snowowl.observe.observers import Observer
+    from snowowl.server.confinement import Confinement
+    from snowowl.server.listening import Listening
     from snowowl.server.outputs import Outputs
 
     Configure = Callable[[], Config]
-
-    class Serve(Protocol):
-        """Serves until it is cancelled, or until `drain` is set and all is done."""
-
-        def __call__(
-            self,
-            config: Config,
-            *,
-            observers: Sequence[Observer],
-            drain: trio.Event,
-            metrics: Metrics | None,
-        ) -> Awaitable[None]:
-            """Raise ListenError, RootError or WorkerError if it cannot begin."""
 
 
 DESCRIPTORS_WANTED = 65536  # for limits.transfers_max uploads, and sockets of their own
 
 
-def run(config: Config, configure: Configure) -> int:
-    """Serve until a signal ends it; return the exit status.  `configure` reads all anew."""
+def run(config: Config, configure: Configure, file: Path | None = None) -> int:
+    """Serve until a signal ends it; return the exit status.
+
+    `configure` reads all anew, also what is in `file`.
+    """
     import trio
 
-    _raise_descriptor_limit()
-    if _processes(config) == 1:
-        from snowowl.server.serve import serve as serve_until
+    from snowowl.cli import serve_startup as startup
+    from snowowl.cli.serve_systemd import Systemd
+    from snowowl.observe.audit_file import AuditError
+    from snowowl.server.errors import ListenError, MetricsError, RootError
 
-        return trio.run(_Program(config).run, serve_until)
-    program = _Supervised(config, configure)
-    return trio.run(program.run, program.supervise)
+    _raise_descriptor_limit()
+    try:
+        listening = startup.take_sockets(config, _processes(config))
+    except (ListenError, startup.StartError) as error:
+        return trio.run(_Program(config).fail, error)
+    with listening, closing(Systemd.take()) as systemd:
+        alone = len(listening.places) == 1
+        kind = _Program if alone else _Supervised
+        program = kind(
+            listening.applied(config),
+            listening=listening,
+            systemd=systemd,
+            configure=lambda: listening.applied(configure()),
+        )
+        for warning in listening.overruled(config):
+            program.log.complain(warning)
+        try:
+            startup.give_up_privileges(program.config, program.log)
+            startup.check_root(program.config.server.root)
+            program.open_outputs()
+            if alone:
+                program.confinement = startup.confine_to(program.config, file, program.log)
+            else:
+                startup.check_python()
+                startup.is_confined(program.config, program.log)
+        except (RootError, AuditError, MetricsError, startup.StartError) as error:
+            return trio.run(program.fail, error)
+        return trio.run(program.run)
 
 
 def _processes(config: Config) -> int:
@@ -66,19 +86,32 @@ def _processes(config: Config) -> int:
 class _Program:
     """A server with its log and its signals."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        configure: Configure | None = None,
+        listening: Listening | None = None,
+        systemd: Systemd | None = None,
+    ) -> None:
         import trio
 
+        from snowowl.cli.serve_reloads import Reloads
         from snowowl.observe.log import LogObserver
         from snowowl.observe.writer import LineWriter, stderr_descriptor
         from snowowl.server.outputs import open_journal
 
         self.config = config
+        self.listening = listening
+        self.systemd = systemd
+        self.confinement: Confinement | None = None
+        """What this process was confined to; a reload cannot leave it (`Confinement.kept`)."""
         self.exit_status = 0
         self.drain = trio.Event()
         self.writer = LineWriter(stderr_descriptor())
         self.journal = open_journal()
         self.outputs: Outputs | None = None
+        """The audit stream and the metrics, once they are open."""
         self.log = LogObserver(
             self.writer.write,
             form=config.log.format,
@@ -87,61 +120,93 @@ class _Program:
             journal=self.journal,
         )
         self.writer.dropped_line = self.log.dropped
+        self.reloads = Reloads(
+            configure or (lambda: config),
+            self.observe,
+            warn=self.warn,
+            begins=self.begin_reload,
+        )
 
-    async def run(self, serve_until: Serve) -> int:
+    async def run(self) -> int:
         """Run a server in this program; return the exit status."""
         import trio
+
+        from snowowl.server.errors import ListenError, RootError, WorkerError
 
         self.warn(self.config)
         async with trio.open_nursery() as outer:
             outer.start_soon(self.writer.run)
-            outputs = self.open_outputs()
-            if outputs is not None:
-                async with outputs.running(), trio.open_nursery() as running:
-                    running.start_soon(self._watch_signals, running.cancel_scope)
-                    self.start(running)
-                    await self._serve(serve_until, outputs)
-                    running.cancel_scope.cancel()
+            assert self.outputs is not None
+            async with self.outputs.running(), trio.open_nursery() as running:
+                running.start_soon(self._watch_signals, running.cancel_scope)
+                if self.systemd is not None:
+                    running.start_soon(self.systemd.run)
+                running.start_soon(self.reloads.watch, self.drain)
+                try:
+                    await self.serve([self.observe, self.outputs])
+                except (ListenError, RootError, WorkerError) as error:
+                    self.exit_status = 1
+                    self.log.give_up(str(error))
+                running.cancel_scope.cancel()
             self.writer.close()
         return self.exit_status
 
-    def open_outputs(self) -> Outputs | None:
-        """Open the audit stream and the metrics; None if that cannot be done, which is told."""
+    async def serve(self, observers: Sequence[Observer]) -> None:
+        """Serve in this process.  Raises ListenError, RootError or WorkerError."""
+        from snowowl.server.datapath import system_network
+        from snowowl.server.serve import serve
+
+        confinement = self.confinement
+        with closing(system_network(self.config)) as system:
+            network = None if self.listening is None else self.listening.network(system)
+            await serve(
+                self.config,
+                observers=observers,
+                network=network,
+                drain=self.drain,
+                reloads=self.reloads.taken,
+                unchangeable=None if confinement is None else confinement.kept,
+                metrics=None if self.outputs is None else self.outputs.metrics,
+            )
+
+    def open_outputs(self) -> None:
+        """Open the audit stream and the metrics.  Raises AuditError, MetricsError."""
         from snowowl import __version__
-        from snowowl.observe.audit_file import AuditError
-        from snowowl.server.errors import MetricsError
         from snowowl.server.outputs import Outputs, lines_lost
 
         def lost() -> int:
             return lines_lost(self.writer, self.journal)
 
-        try:
-            self.outputs = Outputs(self.config, self.log, lost, version=__version__)
-        except (AuditError, MetricsError) as error:
-            self.exit_status = 1
-            self.log.give_up(str(error))
-        return self.outputs
+        self.outputs = Outputs(self.config, self.log, lost, version=__version__)
 
-    async def _serve(self, serve_until: Serve, outputs: Outputs) -> None:
-        from snowowl.server.errors import ListenError, RootError, WorkerError
+    def begin_reload(self) -> None:
+        """Note that a SIGHUP has come: whatever else comes of it, logrotate may have sent it."""
+        if self.systemd is not None:
+            self.systemd.reloading()
+        if self.outputs is not None:
+            self.outputs.reopen_soon()
 
-        try:
-            await serve_until(
-                self.config,
-                observers=[self.observe, outputs],
-                drain=self.drain,
-                metrics=outputs.metrics,
-            )
-        except (ListenError, RootError, WorkerError) as error:
-            self.exit_status = 1
-            self.log.give_up(str(error))
+    async def fail(self, error: Exception) -> int:
+        """Say why nothing is served; return the exit status."""
+        import trio
 
-    def start(self, nursery: trio.Nursery) -> None:
-        """Start what else is needed."""
+        self.log.give_up(str(error))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.writer.run)
+            self.writer.close()
+        return 1
 
     def observe(self, event: Event) -> None:
-        """Log what the server tells."""
+        """Log what the server tells, in the form that it has now, and have systemd know."""
+        from snowowl.observe.events import ServerReloaded
+
+        if isinstance(event, ServerReloaded) and self.reloads.read is not None:
+            log = self.reloads.read.log
+            self.log.set_form(log.format, log.level)
         self.log(event)
+        if self.systemd is not None:
+            self.systemd(event)
+        self.reloads.observe(event)
 
     def warn(self, config: Config) -> None:
         """Name what was set and has no effect."""
@@ -170,73 +235,23 @@ class _Program:
 
 
 class _Supervised(_Program):
-    """A server of several processes, with the signal that has them take a new configuration."""
+    """A server of several processes."""
 
-    def __init__(self, config: Config, configure: Configure) -> None:
-        super().__init__(config)
-        import trio
-
-        from snowowl.config import Config
-
-        self._configure = configure
-        # Without a buffer: what is read waits for nobody, a second SIGHUP reads anew.
-        self._reloads, self._taken = trio.open_memory_channel[Config](0)
-
-    async def supervise(
-        self,
-        config: Config,
-        *,
-        observers: Sequence[Observer],
-        drain: trio.Event,
-        metrics: Metrics | None,
-    ) -> None:
+    async def serve(self, observers: Sequence[Observer]) -> None:
         """Serve by several processes."""
         from snowowl.server.supervisor import supervise
 
         await supervise(
-            config,
-            _processes(config),
+            self.config,
+            _processes(self.config),
+            listening=self.listening,
             observers=observers,
-            drain=drain,
-            reloads=self._taken,
+            drain=self.drain,
+            reloads=self.reloads.taken,
             colors=_wants_colors(),
-            metrics=metrics,
+            metrics=None if self.outputs is None else self.outputs.metrics,
             crew=None if self.outputs is None else self.outputs.crew,
         )
-
-    def start(self, nursery: trio.Nursery) -> None:
-        """Start to wait for SIGHUP."""
-        nursery.start_soon(self._watch_reloads)
-
-    def observe(self, event: Event) -> None:
-        """Log what the server tells, in the form that it has now."""
-        from snowowl.observe.events import ServerReloaded
-
-        if isinstance(event, ServerReloaded):
-            self.log.set_form(self.config.log.format, self.config.log.level)
-        self.log(event)
-
-    async def _watch_reloads(self) -> None:
-        import trio
-
-        from snowowl.config import ConfigError
-        from snowowl.observe.events import ReloadFailed
-
-        # Trio raises again, at the end, what nobody has taken: it must not kill us then.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        with trio.open_signal_receiver(signal.SIGHUP) as signals:
-            async for _ in signals:
-                if self.outputs is not None:
-                    await self.outputs.reopen()
-                try:
-                    config = await trio.to_thread.run_sync(self._configure)
-                except ConfigError as error:
-                    for problem in error.problems:
-                        self.log(ReloadFailed(f"{problem}"))
-                    continue
-                self.warn(config)
-                self.config = config
-                await self._reloads.send(config)
 
 
 def _raise_descriptor_limit() -> None:
@@ -248,7 +263,10 @@ def _raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_WANTED)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        with suppress(
+            OSError, ValueError
+        ):  # a filter for system calls; macOS has a limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _wants_colors() -> bool:

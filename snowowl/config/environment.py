@@ -78,6 +78,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("SNOWOWL_TID", "server.tid", str),
     Variable("SNOWOWL_PORT_RANGE", "server.port_range", parse_port_range),
     Variable("SNOWOWL_WORKERS", "server.workers", parse_integer),
+    Variable("SNOWOWL_USER", "server.user", str),
     Variable("SNOWOWL_WRITABLE", "write.enabled", parse_truth),
     Variable("SNOWOWL_OVERWRITE", "write.overwrite", parse_truth),
     Variable("SNOWOWL_LOG_FORMAT", "log.format", str),

@@ -210,7 +210,7 @@ class Store:
 
     def _refuse_closed(self) -> None:
         if self._closed:
-            raise ContentError(ErrorCode.NOT_DEFINED, "server is shutting down")
+            raise ContentError(ErrorCode.NOT_DEFINED, "shutting down")
 
 
 class SmallSource(BytesSource):

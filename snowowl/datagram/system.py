@@ -221,6 +221,14 @@ def open_listening(
     return _bind(every, port, settings, dual=False, shares_port=shares_port)
 
 
+def prepare_inherited(sock: socket.socket, settings: Settings) -> None:
+    """Set on a bound socket that others opened what `open_listening` sets.  Raises OSError.
+
+    Whether one for IPv6 also takes IPv4 can no more be changed.
+    """
+    _prepare(sock, settings)
+
+
 def open_group(
     host: str, port: int, count: int, settings: Settings | None = None
 ) -> list[socket.socket]:

@@ -68,7 +68,6 @@ from snowowl.observe.events import (
     ReloadFailed,
     RequestMalformed,
     RequestReceived,
-    RequestsDropped,
     RequestsRefused,
     ServerDraining,
     ServerReloaded,
@@ -124,9 +123,6 @@ def records(event: Event) -> list[Record]:
         case RequestMalformed(client, reason):
             members = {"count": 1, "client": client, "reason": printable(reason)}
             return [("requests-malformed", members)]
-        case RequestsDropped(count, reason):
-            members = {"count": count, "limit": Refusal.QUEUE.value, "reason": printable(reason)}
-            return [("limit-hit", members)]
         case InternalError(where):
             return [("internal-error", {"where": where})]
         case _:
@@ -252,7 +248,7 @@ class AuditObserver:
         told = records(event)
         if not told:
             return
-        if isinstance(event, RequestMalformed | RequestsDropped):
+        if isinstance(event, RequestMalformed):
             self._take_repeat(told[0])
             return
         for record in told:

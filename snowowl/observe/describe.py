@@ -25,7 +25,6 @@ from snowowl.observe.events import (
     RequestDoubled,
     RequestMalformed,
     RequestReceived,
-    RequestsDropped,
     RequestsRefused,
     RolloverExpected,
     SafetyMissing,
@@ -64,7 +63,6 @@ Described = (
     | RequestReceived
     | RequestMalformed
     | RequestDoubled
-    | RequestsDropped
     | RequestsRefused
     | TraversalAttempted
     | TransferStarted
@@ -79,6 +77,7 @@ _QUIET: Final = (
     OutcomeKind.UNCONFIRMED,
     OutcomeKind.PROBED,
     OutcomeKind.SUPERSEDED,
+    OutcomeKind.GAVE_WAY,
     OutcomeKind.STOPPED,
 )
 
@@ -115,8 +114,6 @@ def describe(event: Described) -> tuple[Level, str, Fields]:
             return level, message, {"client": client}
         case RequestDoubled(client):
             return "debug", f"a request of {client} came again", {"client": client}
-        case RequestsDropped(count, reason):
-            return "warning", f"dropped {count} requests: {printable(reason)}", {"count": count}
         case RequestsRefused(refusal, count, client):
             message = f"refused {count} requests: {_REFUSALS[refusal]}; one was of {client}"
             fields = {"count": count, "refusal": refusal.value, "client": client}
@@ -201,6 +198,8 @@ def _describe_supervision(
             fields: Fields = {"root": printable(root)}
             if changed:
                 fields["changed"] = "; ".join(map(printable, changed))
+            if not kept and not changed:
+                return "info", "reloaded: the configuration has not changed", fields
             if not kept:
                 return "info", "reloaded: new requests are served as now configured", fields
             keys = " and ".join(kept)
@@ -257,6 +256,8 @@ def _transfer_finished(event: TransferFinished) -> tuple[Level, str, Fields]:
         f"{event.direction.value} from {event.client} filename {name}: "
         f"{outcome_words(outcome)}, {size_text(event.octets)} in {event.seconds:.3f} s"
     )
+    if outcome.kind is OutcomeKind.GAVE_WAY:  # there are thousands; `RequestsRefused` tells of them
+        return "debug", message, fields
     return "info" if is_usual(outcome) else "warning", message, fields
 
 

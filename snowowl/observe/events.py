@@ -7,6 +7,7 @@ here; who shows them escapes them.
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 import attrs
 
@@ -42,6 +43,10 @@ class Refusal(Enum):
     """limits.open_files_max"""
     QUEUE = "queue"
     """The server could not keep up."""
+
+
+LATER: Final = frozenset({Refusal.UNANSWERED, Refusal.ERRORS, Refusal.UPLOADS, Refusal.OPEN_FILES})
+"""Reasons that concern what `RequestReceived` or `RequestMalformed` has told of already."""
 
 
 @attrs.frozen
@@ -130,7 +135,8 @@ class ServerStopped:
 class ServerReloaded:
     """New requests are served by a new configuration; `kept` are the keys that could not change.
 
-    `changed` are texts like ``limits.transfers_max: 100, was 200``.
+    `changed` are texts like ``limits.transfers_max: 100, was 200``, relative to what was in effect.
+    The root was opened anew even if there are none.
     """
 
     root: str
@@ -194,18 +200,10 @@ class RequestDoubled:
     """A request came that is being served already: the network doubled it, or its client is impatient.
 
     With this, what came to the listening port adds up: `RequestReceived`, `RequestMalformed`,
-    `RequestDoubled` and the counts of `RequestsDropped` are all of it.
+    `RequestDoubled` and the counts of `RequestsRefused`, but for the `LATER` reasons, are all of it.
     """
 
     client: str
-
-
-@attrs.frozen
-class RequestsDropped:
-    """Requests were dropped because the server could not keep up or is full."""
-
-    count: int
-    reason: str
 
 
 @attrs.frozen
@@ -320,7 +318,6 @@ Event = (
     | RequestReceived
     | RequestMalformed
     | RequestDoubled
-    | RequestsDropped
     | RequestsRefused
     | TraversalAttempted
     | TransferStarted

@@ -15,11 +15,11 @@ from snowowl.observe.events import (
     Direction,
     Event,
     InternalError,
+    Refusal,
     ReloadFailed,
     RequestDoubled,
     RequestMalformed,
     RequestReceived,
-    RequestsDropped,
     ServerDraining,
     ServerReloaded,
     ServerStarted,
@@ -125,7 +125,7 @@ class Metrics:
             ),
             0,
         )
-        self._queue_full = self._reloaded = self._not_reloaded = 0
+        self._reloaded = self._not_reloaded = 0
         self._sources: dict[Source, None] = {}
         self._ended: Snapshot = {}
         """What sources had counted that are gone."""
@@ -196,8 +196,6 @@ class Metrics:
                 plain["snowowl_requests_malformed_total"] += 1
             case RequestDoubled():
                 plain["snowowl_requests_doubled_total"] += 1
-            case RequestsDropped(count):
-                self._queue_full += count
             case TraversalAttempted():
                 plain["snowowl_traversal_attempts_total"] += 1
             case DatagramsDropped(_, count):
@@ -222,7 +220,7 @@ class Metrics:
         told["snowowl_start_time_seconds"] = {"": [self._since]}
         told["snowowl_serving"] = {"": [int(self.serving)]}
         told["snowowl_workers"] = {"": [self._workers]}
-        told["snowowl_requests_refused_total"] = {"queue": [self._queue_full]}
+        told["snowowl_requests_refused_total"] = {refusal.value: [0] for refusal in Refusal}
         told["snowowl_reloads_total"] = {"ok": [self._reloaded], "failed": [self._not_reloaded]}
         told["snowowl_transfer_errors_total"] = {
             ",".join(key): [count] for key, count in self._errors.items()

@@ -41,7 +41,7 @@ def outcome_words(outcome: Outcome) -> str:
             return f"refused ({reason or name})"
         case OutcomeKind.TIMED_OUT | OutcomeKind.UNREACHABLE:
             return f"failed ({reason})"
-        case OutcomeKind.SUPERSEDED | OutcomeKind.STOPPED:
+        case OutcomeKind.SUPERSEDED | OutcomeKind.GAVE_WAY | OutcomeKind.STOPPED:
             return f"ended ({reason})"
 
 

@@ -28,7 +28,7 @@ class Rate:
     """So many tokens a second in the long run, and so many at once.
 
     It works on the number that a bucket is, and gives back the next one: a source has several
-    buckets, and there are many sources.
+    buckets, and there are many sources.  To put a token back, subtract `interval`; a full one stays so.
     """
 
     interval: float
@@ -51,10 +51,6 @@ class Rate:
         after = (max(now, full_at)) + self.interval
         limit = self.depth * (1.0 - reserve) + self.interval * _SLACK
         return after if after - now <= limit else None
-
-    def give_back(self, full_at: float) -> float:
-        """Return the bucket with one token more; a full one stays full."""
-        return full_at - self.interval
 
 
 class Recent(Generic[_Key, _Value]):

@@ -40,6 +40,8 @@ class Policy:
     """The number after block 65535 when the client does not ask; None: no more than 65535 blocks."""
     refused_options: frozenset[bytes] = frozenset()
     retransmit: RetransmitPolicy = attrs.field(factory=RetransmitPolicy)
+    window_octets_max: int = 1 << 32
+    """Octets in a window: blksize times windowsize."""
 
 
 @attrs.frozen
@@ -83,6 +85,9 @@ def negotiate(
             if asked == 0:  # rule R3: curl takes tsize=0 for an error
                 continue
         granted[name] = asked
+    if known.WINDOWSIZE in granted:  # now that blksize is known, wherever it stood
+        blocks_max = policy.window_octets_max // granted.get(known.BLKSIZE, BLKSIZE_DEFAULT)
+        granted[known.WINDOWSIZE] = max(1, min(granted[known.WINDOWSIZE], blocks_max))
     options = tuple((name, known.format_value(value)) for name, value in granted.items())
     terms = _terms(granted, options, policy.rollover or 0)
     return terms, OptionAck(options) if options else None

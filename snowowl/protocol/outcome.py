@@ -26,6 +26,8 @@ class OutcomeKind(Enum):
     """We sent an ERROR: content, policy, or a violation of the protocol."""
     SUPERSEDED = "superseded"
     """The same peer asked anew (rule R5)."""
+    GAVE_WAY = "gave way"
+    """It was never answered, and there were too many of that kind."""
     STOPPED = "stopped"
     """The owner ended it: shutdown, cancellation."""
 

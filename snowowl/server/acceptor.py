@@ -13,24 +13,25 @@ from typing import Final
 import attrs
 import trio
 
-from snowowl.config import Config
 from snowowl.datagram import address
 from snowowl.datagram.interface import Endpoint, Packet, Received
 from snowowl.observe.events import (
     Direction,
+    Refusal,
     RequestDoubled,
     RequestMalformed,
     RequestReceived,
-    RequestsDropped,
 )
 from snowowl.observe.observers import Observers
 from snowowl.protocol.admission import Verdict, admit
 from snowowl.protocol.events import RequestRepeated
 from snowowl.server.drops import DropWatch
 from snowowl.server.exchange import Exchange
-from snowowl.server.intake import apart
+from snowowl.server.guard import Guard
+from snowowl.server.intake import REQUESTS, apart
 from snowowl.server.registry import Admitted, Registry
-from snowowl.wire.codec import MalformedPacket, decode_request, encode_error
+from snowowl.server.sources import Source
+from snowowl.wire.codec import MalformedPacket, decode_request, opcode_of
 from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Mode, ReadRequest, Request
 
@@ -42,7 +43,9 @@ again."""
 RequestSender = trio.MemorySendChannel[Sequence[Admitted]]
 
 _MAIL = MalformedPacket("mode mail is obsolete (RFC 1350)", ErrorCode.ILLEGAL_OPERATION)
-_BUSY = encode_error(ErrorCode.NOT_DEFINED, "server is busy, try again")
+_BUSY = "server is busy, try again"
+_TOO_MANY = "too many transfers of one client, try again"
+_NOT_SERVED = "your network is not served here"
 
 
 class Acceptor:
@@ -55,23 +58,19 @@ class Acceptor:
         observers: Observers,
         channel: RequestSender,
         *,
-        transfers_max: int,
+        guard: Guard,
         keeps_peer: bool,
     ) -> None:
         self.endpoint = endpoint
         self._registry = registry
         self._observers = observers
         self._channel = channel
-        self._transfers_max = transfers_max
+        self._guard = guard
         self._keeps_peer = keeps_peer
         """Transfers stay at this endpoint, so peers must be named as it names them."""
         self._drops = DropWatch(endpoint, observers)
         self.closed = False
         """Take no more requests: the server drains."""
-
-    def take(self, config: Config) -> None:
-        """Judge by a new configuration from now on."""
-        self._transfers_max = config.limits.transfers_max
 
     async def run(self) -> None:
         """Receive until cancelled."""
@@ -96,15 +95,7 @@ class Acceptor:
         now = trio.current_time()
         admitted: list[Admitted] = []
         for received in chain.from_iterable(map(apart, self._caught_up(batch))):
-            try:
-                request = decode_request(received.data)
-            except MalformedPacket as malformed:
-                self._malformed(received, malformed)
-                continue
-            if request.mode is Mode.MAIL:
-                self._malformed(received, _MAIL)
-                continue
-            candidate = self._judge(received, request, now)
+            candidate = self._admit(received, now)
             if candidate is not None:
                 admitted.append(candidate)
         if not admitted:
@@ -114,7 +105,8 @@ class Acceptor:
         except trio.WouldBlock:
             for candidate in admitted:
                 self._registry.remove(candidate)
-            self._observers.emit(RequestsDropped(len(admitted), "too many requests at once"))
+                self._guard.withdraw(candidate)
+            self._guard.refusals.note(Refusal.QUEUE, admitted[0].peer, len(admitted))
             return
         for candidate in admitted:
             request = candidate.request
@@ -129,6 +121,33 @@ class Acceptor:
                     candidate.number,
                 )
             )
+
+    def _admit(self, received: Received, now: float) -> Admitted | None:
+        """Return what begins a transfer; answer what does not, if it deserves that."""
+        guard, source = self._guard, None
+        word = received.word
+        asks = (word >> 16 if word >= 0 else opcode_of(received.data)) in REQUESTS
+        if not guard.serves(received.peer, received.local):
+            if asks:
+                self._answer(received, ErrorCode.ACCESS_VIOLATION, _NOT_SERVED, now)
+            return None
+        if asks:
+            source = guard.take_request(received.peer, now)
+            if source is None:
+                return None
+        try:
+            request = decode_request(received.data)
+        except MalformedPacket as malformed:
+            if source is not None:
+                guard.give_back(source)
+            self._malformed(received, malformed, now)
+            return None
+        assert source is not None
+        if request.mode is Mode.MAIL:
+            guard.give_back(source)
+            self._malformed(received, _MAIL, now)
+            return None
+        return self._judge(received, request, source, now)
 
     def _caught_up(self, batch: Sequence[Received]) -> Sequence[Received]:
         """Have the transfers of those who ask hear first what waits for them in other sockets.
@@ -151,46 +170,70 @@ class Acceptor:
     def _key(self, received: Received) -> bytes:
         return received.peer if self._keeps_peer else address.unmapped(received.peer)
 
-    def _judge(self, received: Received, request: Request, now: float) -> Admitted | None:
-        peer = self._key(received)
+    def _judge(
+        self, received: Received, request: Request, source: Source, now: float
+    ) -> Admitted | None:
+        """Return what begins a transfer; its tokens are given back if nothing is sent for it."""
+        guard, registry, peer = self._guard, self._registry, self._key(received)
         octets = bytes(received.data)
-        standing = self._registry.standing(peer)
+        standing = registry.standing(peer)
         if self._keeps_peer and standing is not None and _is_doubled(octets, standing, now):
-            self._observers.emit(RequestDoubled(standing.client))
-            return None
-        verdict = admit(
-            octets,
-            standing.octets if standing else None,
-            standing.member.transfer if standing and standing.member else None,
-            active=self._registry.unsettled,
-            active_max=self._transfers_max,
-        )
-        if verdict is Verdict.REPEAT and standing and standing.member and standing.exchange:
-            standing.exchange.deliver(standing.member, RequestRepeated(now))
-        if verdict is Verdict.REFUSE:
-            self._answer(received, _BUSY)
-            self._observers.emit(RequestsDropped(1, "too many transfers (limits.transfers_max)"))
+            verdict = Verdict.IGNORE
+        else:
+            verdict = admit(
+                octets,
+                standing.octets if standing else None,
+                standing.member.transfer if standing and standing.member else None,
+                active=registry.unsettled,
+                active_max=guard.transfers_max,
+            )
+        if verdict is Verdict.START and source.transfers < guard.client_transfers_max:
+            client = address.text(peer)
+            candidate = Admitted(
+                peer,
+                client,
+                received.local,
+                octets,
+                request,
+                self.endpoint,
+                received.peer,
+                now,
+                guard=guard,
+                source=source,
+            )
+            registry.add(candidate)
+            guard.begin(candidate)
+            return candidate
+        if verdict is Verdict.REPEAT and standing is not None:
+            standing.deliver(RequestRepeated(now))
+        else:
+            guard.give_back(source)
         if verdict in (Verdict.REPEAT, Verdict.IGNORE):
             self._observers.emit(RequestDoubled(address.text(peer)))
-        if verdict is not Verdict.START:
             return None
-        client = address.text(peer)
-        candidate = Admitted(
-            peer, client, received.local, octets, request, self.endpoint, received.peer, now
-        )
-        self._registry.add(candidate)
-        return candidate
+        of_client = verdict is Verdict.START
+        reason = Refusal.CLIENT_TRANSFERS if of_client else Refusal.TRANSFERS
+        guard.refusals.note(reason, received.peer)
+        self._answer(received, ErrorCode.NOT_DEFINED, _TOO_MANY if of_client else _BUSY, now)
+        return None
 
-    def _malformed(self, received: Received, malformed: MalformedPacket) -> None:
-        if malformed.code is not None:
-            self._answer(received, encode_error(malformed.code, malformed.reason))
+    def _malformed(self, received: Received, malformed: MalformedPacket, now: float) -> None:
+        """Answer what is no request, unless silence is the right answer to it."""
+        answered = malformed.code is not None and self._answer(
+            received, malformed.code, malformed.reason, now
+        )
         client = address.text(received.peer)
-        answered = malformed.code is not None
         self._observers.emit(RequestMalformed(client, malformed.reason, answered))
 
-    def _answer(self, received: Received, packet: bytes) -> None:
-        """Answer a datagram that begins no transfer, from the address that it was sent to."""
-        self.endpoint.send([Packet(received.peer, packet, received.local)])
+    def _answer(self, received: Received, code: int, message: str, now: float) -> bool:
+        """Answer a datagram that begins no transfer, from the address that it was sent to.
+
+        Not if there were too many; say whether it was answered.
+        """
+        packet = self._guard.error(received.peer, code, message, len(received.data), now)
+        if packet is not None:
+            self.endpoint.send([Packet(received.peer, packet, received.local)])
+        return packet is not None
 
 
 def _is_doubled(octets: bytes, standing: Admitted, now: float) -> bool:

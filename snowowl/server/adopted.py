@@ -1,6 +1,6 @@
-"""The network of a worker process: requests come in by sockets that others share and a parent opened.
+"""A network whose listening sockets were opened before: by a parent, by systemd, or as root.
 
-An endpoint here differs from the system's in two ways.  It waits for the word to begin, because the
+An endpoint that others share, or had before, differs from the system's in two ways.  It waits for the word to begin, because the
 worker before may still read the same socket.  And all but one worker leave broadcasts alone: the
 kernel deals out what is sent to one address, but gives every socket of the port a copy of what is
 sent to many (`__udp4_lib_mcast_deliver` in net/ipv4/udp.c; no manual page says so).
@@ -26,16 +26,17 @@ BATCHES_DROPPED_MAX: Final = 16
 class AdoptedNetwork:
     """The system's network, with listening sockets that are given.
 
-    `listen` takes them in order, whatever it is asked for.
+    `listen` takes them in order, whatever it is asked for.  Without a `go` they are this process'
+    own, from the beginning.
     """
 
     def __init__(
         self,
         network: SystemNetwork,
         sockets: Iterable[socket.socket],
-        go: trio.Event,
+        go: trio.Event | None = None,
         *,
-        takes_broadcasts: bool,
+        takes_broadcasts: bool = True,
     ) -> None:
         self.capabilities = network.capabilities
         self.lowered: Callable[[str], None] = lambda _: None
@@ -48,7 +49,7 @@ class AdoptedNetwork:
     def _tell_lowered(self, what: str) -> None:
         self.lowered(what)
 
-    def listen(self, host: str, port: int) -> AdoptedEndpoint:
+    def listen(self, host: str, port: int) -> Endpoint:
         """Make an endpoint of the next socket.  Raises OSError."""
         del host, port
         sock = next(self._sockets)
@@ -60,6 +61,8 @@ class AdoptedNetwork:
             with suppress(OSError):  # an old kernel, where nobody can have set it
                 sock.setsockopt(level, option, 0)
         endpoint = self._network.adopt(sock)
+        if self._go is None:
+            return endpoint
         return AdoptedEndpoint(endpoint, self._go, takes_broadcasts=self._takes_broadcasts)
 
     def open(
@@ -114,7 +117,8 @@ class AdoptedEndpoint:
 
     async def wait_readable(self) -> None:
         """Wait until this worker's turn has come, and then until something can be received."""
-        await self._go.wait()
+        if not self._go.is_set():
+            await self._go.wait()
         await self._endpoint.wait_readable()
 
     async def wait_writable(self) -> None:

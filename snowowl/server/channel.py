@@ -9,8 +9,11 @@ that is never an error: it is read as the end.
 | `ready` | worker | could serve, waits for `go` |
 | `go` | supervisor | take requests |
 | `drain` | supervisor | take no more requests, let the transfers finish, end; so does the end |
+| `retire` | supervisor | the same, but the transfers have all the time that they may take |
 | `draining` | worker | takes no more requests; how many transfers it has |
 | `stop` | supervisor | end now |
+| `ping` | supervisor | say `pong`: so a worker whose event loop hangs is noticed |
+| `pong` | worker | its event loop runs |
 | `failed` | worker | why it cannot serve; it ends |
 | `counts` | worker | its metrics up to now, each second |
 | `reopen` | supervisor | open the files that are appended to anew |
@@ -29,7 +32,19 @@ import trio
 
 from snowowl.config import Config
 
-Word = Literal["ready", "go", "drain", "draining", "stop", "failed", "counts", "reopen"]
+Word = Literal[
+    "ready",
+    "go",
+    "drain",
+    "retire",
+    "draining",
+    "stop",
+    "ping",
+    "pong",
+    "failed",
+    "counts",
+    "reopen",
+]
 
 _RECEIVE_SIZE: Final = 65536
 

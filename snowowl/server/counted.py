@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
 
 from snowowl.datagram.interface import Counters
-from snowowl.observe.events import Refusal
 from snowowl.observe.metrics import Snapshot
 from snowowl.observe.observers import Observers
 from snowowl.server.acceptor import Acceptor
 from snowowl.server.exchanges import Exchanges
+from snowowl.server.guard import Guard
 from snowowl.server.registry import Registry
 
 
@@ -23,8 +23,7 @@ class Counted:
     exchanges: Exchanges
     registry: Registry
     observers: Observers
-    refused: Callable[[], Mapping[Refusal, int]] = dict
-    """Requests that were refused or not answered, of each reason, since the server started."""
+    guard: Guard
 
     def __call__(self) -> Snapshot:
         """Read all."""
@@ -36,7 +35,7 @@ class Counted:
         return {
             "snowowl_transfers_in_progress": {"": [self.registry.unsettled]},
             "snowowl_requests_refused_total": {
-                refusal.value: [count] for refusal, count in self.refused().items()
+                refusal.value: [count] for refusal, count in self.guard.counts.items()
             },
             "snowowl_datagrams_received_total": {"": [sockets.datagrams_received]},
             "snowowl_datagrams_sent_total": {"": [sockets.datagrams_sent]},

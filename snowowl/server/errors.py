@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import Final
+
+from snowowl.host.identity import user_name
 
 _PRIVILEGED_PORTS: Final = 1024
 
@@ -24,7 +27,7 @@ class RootError(OSError):
     """The folder to serve cannot be opened."""
 
     def __init__(self, root: Path, error: OSError) -> None:
-        super().__init__(error.errno, f"cannot serve {root}: {_root_advice(error)}")
+        super().__init__(error.errno, f"cannot serve {root}: {_root_advice(root, error)}")
         self.root = root
 
     def __str__(self) -> str:
@@ -33,6 +36,16 @@ class RootError(OSError):
 
 class WorkerError(Exception):
     """A worker process cannot start, and says why."""
+
+
+class MetricsError(OSError):
+    """The metrics cannot be told where `metrics.listen` says; says what to do."""
+
+    def __init__(self, listen: str, reason: str) -> None:
+        super().__init__(
+            f"cannot tell metrics at {listen} (metrics.listen): {reason};"
+            " give another address, or take the key out"
+        )
 
 
 def _listen_advice(port: int, error: OSError) -> str:
@@ -52,21 +65,28 @@ def _listen_advice(port: int, error: OSError) -> str:
     return f"{error.strerror or error}"
 
 
-def _root_advice(error: OSError) -> str:
+def _root_advice(root: Path, error: OSError) -> str:
     if error.errno == errno.ENOENT:
         return "no such directory; create it, or name another one"
     if error.errno == errno.ENOTDIR:
         return "it is not a directory; name the folder that holds the files"
     if error.errno == errno.EACCES:
-        return "permission denied; the server's user must be allowed to enter and read it"
+        return f"permission denied; {_who_must_enter(root)}"
     return f"{error.strerror or error}"
 
 
-class MetricsError(OSError):
-    """The metrics cannot be told where `metrics.listen` says; says what to do."""
-
-    def __init__(self, listen: str, reason: str) -> None:
-        super().__init__(
-            f"cannot tell metrics at {listen} (metrics.listen): {reason};"
-            " give another address, or take the key out"
-        )
+def _who_must_enter(root: Path) -> str:
+    """Say who is kept out, and by which folder, as far as that can be seen."""
+    if not hasattr(os, "geteuid"):
+        return "the server's user must be allowed to enter and read it"
+    user = user_name(os.geteuid())
+    path = Path(os.path.abspath(root))  # noqa: PTH100 - a missing working directory is no reason to fail
+    for folder in reversed((path, *path.parents)):
+        if not os.access(folder, os.X_OK):
+            return (
+                f"user {user} must be allowed to enter {folder} (chmod o+x {folder}); or serve a"
+                " folder elsewhere, or name another user by server.user (--user)"
+            )
+    return (
+        f"user {user} must be allowed to enter and read it; or name another by server.user (--user)"
+    )

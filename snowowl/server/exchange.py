@@ -51,10 +51,12 @@ IDLE_PAUSE_SECONDS = 0.01
 
 SUPERSEDED = Stopped(OutcomeKind.SUPERSEDED, "the client asked anew")
 
-_STRAY = encode_error(ErrorCode.UNKNOWN_TID, "unknown transfer ID")
+_STRAY = encode_error(ErrorCode.UNKNOWN_TID, "unknown transfer ID", asked_octets=0)
 _PROGRESS = (Opcode.DATA, Opcode.ACK)
 
 RequestHandler = Callable[[Sequence[Received]], None]
+StrayJudge = Callable[[bytes, float], bool]
+"""Says whether a peer without a transfer may have an ERROR now."""
 
 
 class Exchange:
@@ -66,6 +68,7 @@ class Exchange:
         observers: Observers,
         requests: RequestHandler | None = None,
         tuning: Tuning | None = None,
+        may_answer: StrayJudge | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.members: dict[bytes, Member] = {}
@@ -75,6 +78,7 @@ class Exchange:
         self._observers = observers
         self._requests = requests
         """Takes RRQ and WRQ where the endpoint is the listening one (`tid = "listen"`)."""
+        self._may_answer = may_answer
         self._intake = Intake(endpoint, tuning or Tuning())
         self._outbox = Outbox(endpoint, self._send_failed)
         self._alarms = Alarms()
@@ -260,10 +264,12 @@ class Exchange:
     def _answer_stray(self, received: Received) -> None:
         """Answer DATA or ACK of a peer that has no transfer here (rule R7).
 
-        An ERROR is never answered, nor is noise.  Where requests come in too, not even these are:
+        An ERROR is never answered, nor is noise, nor what comes too often.  Where requests come in too, not even these are:
         a stray packet on the listening port is dropped silently (rule R8).
         """
-        if opcode_of(received.data) in _PROGRESS:
+        if opcode_of(received.data) not in _PROGRESS:
+            return
+        if self._may_answer is None or self._may_answer(received.peer, trio.current_time()):
             self._outbox.queue.append(Packet(received.peer, _STRAY))
 
     def _expire(self, now: float) -> None:

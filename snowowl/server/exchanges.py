@@ -18,7 +18,7 @@ from snowowl.config import Config
 from snowowl.datagram.address import family_of
 from snowowl.datagram.interface import Counters, Endpoint, LocalAddress, Network
 from snowowl.observe.observers import Observers
-from snowowl.server.exchange import Exchange
+from snowowl.server.exchange import Exchange, StrayJudge
 from snowowl.server.registry import Admitted
 from snowowl.server.tuning import Tuning
 
@@ -59,6 +59,7 @@ class Exchanges:
         tid: Tid,
         port_range: tuple[int, int] | None,
         tuning: Tuning | None = None,
+        may_answer: StrayJudge | None = None,
     ) -> None:
         self._network = network
         self.tuning = tuning
@@ -66,6 +67,7 @@ class Exchanges:
         self._observers = observers
         self._tid: Tid = tid
         self._port_range = port_range
+        self._may_answer = may_answer
         self._pools: dict[tuple[int, LocalAddress | None], _Pool] = {}
         self._listening: dict[Endpoint, Exchange] = {}
         self._last: dict[bytes, Exchange] = {}
@@ -159,7 +161,9 @@ class Exchanges:
                 raise
             # An address that we cannot bind to, as with a transparent proxy: any will have to do.
             endpoint = self._network.open(family, None, self._port_range)
-        exchange = Exchange(endpoint, self._observers, tuning=self.tuning)
+        exchange = Exchange(
+            endpoint, self._observers, tuning=self.tuning, may_answer=self._may_answer
+        )
         self._open_now[exchange] = None
         self._nursery.start_soon(exchange.run)
         return exchange

@@ -43,6 +43,13 @@ class Contest(Protocol):
         """Go on with this one: the peer has sent something to it."""
 
 
+class Unanswered(Protocol):
+    """Waits for a peer's first answer."""
+
+    def answered(self) -> None:
+        """Note that it has come."""
+
+
 class Member:
     """A transfer in an exchange."""
 
@@ -69,6 +76,7 @@ class Member:
         "source",
         "suspended",
         "transfer",
+        "unanswered",
     )
 
     def __init__(
@@ -79,6 +87,7 @@ class Member:
         local: LocalAddress | None = None,
         source: Source | None = None,
         sink: Sink | None = None,
+        unanswered: Unanswered | None = None,
     ) -> None:
         self.peer = peer
         self.local = local
@@ -112,6 +121,8 @@ class Member:
         """What the operator should know about a failure, and the peer should not."""
         self.contest: Contest | None = None
         """Set while the same peer has two transfers, of which it must choose one (rule R5)."""
+        self.unanswered = unanswered
+        """Told of the first answer, and forgotten then."""
         self.suspended = False
         """Sends nothing of its own: the peer has probably started over."""
         self.attendant: Callable[[], None] | None = None
@@ -120,7 +131,10 @@ class Member:
         self._changed: trio.Event | None = None
 
     def note_awaited(self) -> None:
-        """Take from the machine what needs no thought."""
+        """Take from the machine what needs no thought; the first answer is none of that."""
+        if self.unanswered is not None and self.transfer.answered:
+            self.unanswered.answered()
+            self.unanswered = None
         self.awaited = NO_ACK
         if self.suspended or self.contest is not None:
             return
@@ -148,4 +162,4 @@ class Member:
             self._changed = None
         self._news = False
         if self.broken:
-            raise ContentError(ErrorCode.NOT_DEFINED, "internal error")
+            raise ContentError(ErrorCode.NOT_DEFINED, "server error")

@@ -15,7 +15,7 @@ from snowowl.wire.constants import ErrorCode
 Failed = Callable[[bytes, int], None]
 """Told (peer, errno) of what can never be sent."""
 
-BROKEN: Final = ContentFailed(ErrorCode.NOT_DEFINED, "internal error")
+BROKEN: Final = ContentFailed(ErrorCode.NOT_DEFINED, "server error")
 FAULTS: Final = {
     errno.EFAULT: ContentFailed(ErrorCode.NOT_DEFINED, "file changed while it was sent"),
     errno.EMSGSIZE: ContentFailed(ErrorCode.NOT_DEFINED, "blksize is too large for the network"),

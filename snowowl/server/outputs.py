@@ -73,6 +73,7 @@ class Outputs:
         self._render: Render | None = None
         self.audit: AuditStream | None = None
         self.metrics: Metrics | None = None
+        self._reopen = trio.Event()
         self.crew = Crew()
         """The workers, where there are some."""
         if config.metrics.listen is not None:
@@ -109,6 +110,7 @@ class Outputs:
                 if self.audit is not None:
                     writing.start_soon(self.audit.run)
                 async with trio.open_nursery() as answering:
+                    answering.start_soon(self._reopen_each)
                     if self._socket and self.metrics and self._render:
                         answering.start_soon(self._answer, self._socket, self.metrics, self._render)
                     try:
@@ -126,6 +128,16 @@ class Outputs:
             self._socket.close()
         if self.audit is not None:
             self.audit.writer.release()
+
+    def reopen_soon(self) -> None:
+        """Do as `reopen`, while it runs."""
+        self._reopen.set()
+
+    async def _reopen_each(self) -> None:
+        while True:
+            await self._reopen.wait()
+            self._reopen = trio.Event()
+            await self.reopen()
 
     async def reopen(self) -> None:
         """Open the audit file anew, for logrotate, here and in all workers.  Raises nothing.

@@ -32,6 +32,7 @@ class Policies:
         self._policy = Policy(
             blksize_max=protocol.blksize_max,
             windowsize_max=protocol.windowsize_max,
+            window_octets_max=config.limits.window_octets_max,
             rollover=None if protocol.rollover == "none" else int(protocol.rollover),
             refused_options=frozenset(name.encode() for name in protocol.refuse_options),
             retransmit=RetransmitPolicy(

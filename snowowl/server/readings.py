@@ -27,13 +27,13 @@ from snowowl.server.generation import Generation, Generations
 from snowowl.server.member import Member
 from snowowl.server.registry import Admitted, Contest, Registry, contend
 from snowowl.server.report import Report
-from snowowl.wire.codec import encode_error
 from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Mode, ReadRequest
 
 OUTDATED = Outcome(OutcomeKind.SUPERSEDED, SUPERSEDED.message)
-BROKEN = ContentFailed(ErrorCode.NOT_DEFINED, "internal error")
-SHUTDOWN = Stopped(OutcomeKind.STOPPED, "server is shutting down", ErrorCode.NOT_DEFINED)
+BROKEN = ContentFailed(ErrorCode.NOT_DEFINED, "server error")
+GAVE_WAY = Stopped(OutcomeKind.GAVE_WAY, "it never answered, and others took its place")
+SHUTDOWN = Stopped(OutcomeKind.STOPPED, "shutting down", ErrorCode.NOT_DEFINED)
 _BROKEN_OUTCOME = Outcome(OutcomeKind.REFUSED, BROKEN.message, BROKEN.code)
 _STOPPED_OUTCOME = Outcome(OutcomeKind.STOPPED, SHUTDOWN.message, SHUTDOWN.code)
 
@@ -106,8 +106,9 @@ class Readings:
             exchange = self.exchanges.borrow(admitted)
         except Exception:  # noqa: BLE001 - as in `begin`
             return False
-        packet = encode_error(error.code, error.message)
-        exchange.queue_packet(admitted.peer, packet, admitted.local)
+        packet = admitted.refusal(error.code, error.message)
+        if packet is not None:
+            exchange.queue_packet(admitted.peer, packet, admitted.local)
         end_rival(self.registry, admitted)
         report.finish(Outcome(OutcomeKind.REFUSED, error.message, error.code), error.detail)
         self.registry.remove(admitted)
@@ -143,12 +144,18 @@ class Reading:
         admitted, registry = self._admitted, self._all.registry
         try:
             if registry.is_outdated(admitted):
-                self._end(OUTDATED, "")
+                self._end(not_begun(admitted), "")
                 return
             policy = self._generation.policies.for_local(admitted.local)
             transfer = ReadTransfer(request, policy, self._source.size)
             warn_of_rollover(self._all.observers, admitted, transfer)
-            member = Member(admitted.peer, transfer, local=admitted.local, source=self._source)
+            member = Member(
+                admitted.peer,
+                transfer,
+                local=admitted.local,
+                source=self._source,
+                unanswered=admitted,
+            )
             member.attendant = self.attend
             self.member = admitted.member = member
             admitted.exchange = self._exchange
@@ -215,7 +222,7 @@ class Reading:
         self._end(_BROKEN_OUTCOME, member.detail)
 
     def _tell_broken(self) -> None:
-        packet = encode_error(BROKEN.code, BROKEN.message)
+        packet = self._admitted.error(BROKEN.code, BROKEN.message)
         self._exchange.queue_packet(self._admitted.peer, packet, self._admitted.local)
         self._exchange.flush()
 
@@ -237,6 +244,11 @@ class Reading:
         readings.exchanges.give_back(self._exchange)
         readings.registry.remove(admitted)
         self._report.finish(outcome, detail)
+
+
+def not_begun(admitted: Admitted) -> Outcome:
+    """Return the outcome of a request that became outdated before its transfer could begin."""
+    return Outcome(GAVE_WAY.kind, GAVE_WAY.message) if admitted.gave_way else OUTDATED
 
 
 def leave(exchange: Exchange, member: Member) -> None:

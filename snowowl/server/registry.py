@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import count, takewhile
+from typing import Protocol
 
 import attrs
 import trio
 
 from snowowl.datagram.interface import Endpoint, LocalAddress, Packet
+from snowowl.protocol.events import Event
+from snowowl.protocol.outcome import Outcome
 from snowowl.server.exchange import SUPERSEDED, Exchange
 from snowowl.server.member import Member
+from snowowl.server.sources import Source
+from snowowl.wire.codec import encode_error
 from snowowl.wire.packets import Request
+
+
+class Gatekeeper(Protocol):
+    """Wants to know what becomes of requests; see `snowowl.server.guard`."""
+
+    def answered(self, admitted: Admitted) -> None:
+        """Note that the client has answered."""
+
+    def ended(self, admitted: Admitted, outcome: Outcome) -> None:
+        """Note how a request ended."""
+
+    def error(
+        self, peer: bytes, code: int, message: str, asked_octets: int, now: float
+    ) -> bytes | None:
+        """Return the ERROR for what begins no transfer; None if there were too many."""
 
 
 @attrs.define(eq=False)
@@ -35,11 +55,38 @@ class Admitted:
     """Counts the requests of a registry: events name the transfer by it."""
     member: Member | None = None
     """Set once its transfer has begun."""
+    guard: Gatekeeper | None = None
+    """Who wants to know what becomes of it, until its client has answered."""
+    source: Source | None = None
+    """Whose limits it counts for."""
+    gave_way: bool = False
+    """It is to end before it begins: see `limits.unanswered_max`."""
 
     @property
     def running(self) -> bool:
         """Its transfer has begun and has no outcome yet."""
         return self.member is not None and self.member.transfer.outcome is None
+
+    def answered(self) -> None:
+        """Note that the client has answered."""
+        if self.guard is not None:
+            self.guard.answered(self)
+
+    def deliver(self, event: Event) -> None:
+        """Hand an event to its transfer, if that has begun."""
+        if self.member is not None and self.exchange is not None:
+            self.exchange.deliver(self.member, event)
+
+    def error(self, code: int, message: str) -> bytes:
+        """Return an ERROR that is no longer than the request deserves."""
+        return encode_error(code, message, len(self.octets))
+
+    def refusal(self, code: int, message: str) -> bytes | None:
+        """Return the ERROR to answer the request with instead of a transfer, None for silence."""
+        if self.guard is None:
+            return self.error(code, message)
+        now = trio.current_time()
+        return self.guard.error(self.peer, code, message, len(self.octets), now)
 
     def answer(self, packet: bytes) -> None:
         """Answer from where the request came in: for when there is no exchange."""
@@ -53,7 +100,7 @@ class Registry:
     def __init__(self) -> None:
         self._of_peer: dict[bytes, list[Admitted]] = {}
         self._active: set[Admitted] = set()
-        self._unsettled: set[Admitted] = set()
+        self._unsettled: dict[Admitted, None] = {}
         self._settled = trio.Event()
         self._numbers = count(1)
 
@@ -73,7 +120,9 @@ class Registry:
         return None
 
     def is_outdated(self, admitted: Admitted) -> bool:
-        """Say whether a newer request of the same peer has begun before this one could."""
+        """Say whether a newer request of the same peer has begun already, or it gave way to others."""
+        if admitted.gave_way:
+            return True
         requests = self._of_peer[admitted.peer]
         return any(newer.member for newer in requests[requests.index(admitted) + 1 :])
 
@@ -82,7 +131,9 @@ class Registry:
         admitted.number = next(self._numbers)
         self._of_peer.setdefault(admitted.peer, []).append(admitted)
         self._active.add(admitted)
-        self._unsettled.add(admitted)
+        self._unsettled[admitted] = None
+        if admitted.source is not None:
+            admitted.source.transfers += 1
 
     def remove(self, admitted: Admitted) -> None:
         """Forget a request.  Idempotent."""
@@ -101,10 +152,22 @@ class Registry:
 
     def settle(self, admitted: Admitted) -> None:
         """Note that the outcome of a request is known.  Idempotent."""
-        self._unsettled.discard(admitted)
+        if admitted in self._unsettled:
+            del self._unsettled[admitted]
+            if admitted.source is not None:
+                admitted.source.transfers -= 1
         if not self._unsettled:
             settled, self._settled = self._settled, trio.Event()
             settled.set()
+
+    @property
+    def oldest(self) -> Admitted | None:
+        """The request that was admitted first of those without an outcome."""
+        return next(iter(self._unsettled), None)
+
+    def begun_before(self, time: float) -> list[Admitted]:
+        """Return the requests without an outcome that were admitted by then, the oldest first."""
+        return list(takewhile(lambda admitted: admitted.since <= time, self._unsettled))
 
     async def wait_settled(self) -> None:
         """Wait until every outcome is known."""

@@ -34,16 +34,19 @@ FIXED_FOR_ALL: Final = (
     "server.workers",
     "server.user",  # given up for good
     "server.group",
-    "server.landlock",  # what the kernel was told cannot be taken back
     "audit.file",  # as it may need that right, too; the file itself is opened anew
     "metrics.listen",
 )
 """Keys that no reload changes."""
 
-FIXED_IN_PLACE: Final = (*FIXED_FOR_ALL, "performance.platform.", "performance.sockets.")
-"""Keys that a process cannot change for itself; with a point at the end, all keys beneath.
-
-The sockets are open, and on a way to the kernel that was probed for.  Workers are new processes."""
+FIXED_IN_PLACE: Final = (
+    *FIXED_FOR_ALL,
+    "server.landlock",  # what the kernel was told cannot be taken back
+    "performance.platform.",  # the sockets are open, and the way to the kernel was probed for
+    "performance.sockets.",
+)
+"""Keys that a process cannot change for itself, but new workers can; with a point at the end, all
+keys beneath."""
 
 AS_IT_WAS: Final = "the server goes on as it was"
 

@@ -55,6 +55,8 @@ class Report:
         transfer = admitted.member.transfer if admitted.member else None
         if transfer is not None and transfer.outcome is not None:
             outcome = transfer.outcome
+        if admitted.guard is not None:
+            admitted.guard.ended(admitted, outcome)
         self._observers.emit(
             TransferFinished(
                 client=admitted.client,

@@ -42,6 +42,8 @@ from snowowl.server.errors import ListenError
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
 from snowowl.server.generation import Generations, open_generation
+from snowowl.server.guard import Guard
+from snowowl.server.guarding import attend, make_guard
 from snowowl.server.readings import Readings
 from snowowl.server.registry import Admitted, Registry
 from snowowl.server.reloading import Reloading, Reloads, Unchangeable
@@ -76,24 +78,24 @@ async def serve(
     ``addresses = await nursery.start(snowowl.serve, config)`` returns when requests can come in,
     with the addresses that are bound, as texts like ``192.0.2.1:69``.
 
-    Raises ListenError if an address cannot be listened on, RootError if the root cannot be opened;
-    both are OSErrors that say what to do.  Cancelled, it tells the peers of running transfers by
-    ERROR 0.
+    Raises ListenError or RootError if it cannot begin: OSErrors that say what to do.  Cancelled, it
+    tells the peers of running transfers by ERROR 0.
     """
     with ExitStack() as end, ExitStack() as stack:
         told = Observers(observers if metrics is None else (*observers, metrics))
         if reloads is not None:
             stack.callback(reloads.close)
-        if network is None:
-            network = system_network(config)
-            stack.callback(network.close)
+        network = network or _system_network(config, stack)
         first = await open_generation(config, network)
         generations = stack.enter_context(closing(Generations(first)))
         endpoints = _listen(config, network, stack)
         addresses = tuple(address.text(endpoint.address) for endpoint in endpoints)
         registry, ending = Registry(), Ending(drain, retire)
+        guard = make_guard(config, network, told, stack)
         async with trio.open_nursery() as pumps:
-            exchanges = stack.enter_context(closing(_exchanges(config, network, pumps, told)))
+            exchanges = _exchanges(config, network, pumps, told, guard)
+            stack.callback(exchanges.close)
+            pumps.start_soon(attend, guard, registry)
             service = Service(generations, exchanges, registry, told)
             readings = Readings(generations, exchanges, registry, told)
             reloading = Reloading(config, generations, network, told, unchangeable)
@@ -103,9 +105,9 @@ async def serve(
                     send, receive = trio.open_memory_channel[Sequence[Admitted]](BATCHES_QUEUED_MAX)
                     transfers.start_soon(_dispatch, receive, service, readings, transfers)
                     with send:
-                        acceptors = _acceptors(config, endpoints, service, send)
-                        _count(Counted(acceptors, exchanges, registry, told), metrics, stack)
-                        reloading.takers = [exchanges.take, *(each.take for each in acceptors)]
+                        acceptors = _acceptors(config, endpoints, service, guard, send)
+                        _count(Counted(acceptors, exchanges, registry, told, guard), metrics, stack)
+                        reloading.takers = [guard.configure, exchanges.take]
                         async with trio.open_nursery() as accepting:
                             for acceptor in acceptors:
                                 _begin(acceptor, config, exchanges, told, pumps, accepting)
@@ -126,16 +128,11 @@ async def serve(
             pumps.cancel_scope.cancel()
 
 
-def _exchanges(config: Config, network: Network, pumps: trio.Nursery, told: Observers) -> Exchanges:
-    """Make the keeper of the sockets that answers come from."""
-    return Exchanges(
-        network,
-        pumps,
-        told,
-        tid=config.server.tid,
-        port_range=config.server.port_range,
-        tuning=tuning_of(config),
-    )
+def _system_network(config: Config, stack: ExitStack) -> Network:
+    """Make the network of this machine, until the stack is left."""
+    network = system_network(config)
+    stack.callback(network.close)
+    return network
 
 
 def _count(counted: Counted, metrics: Metrics | None, stack: ExitStack) -> None:
@@ -155,8 +152,27 @@ def _tell_datapath(config: Config, network: Network, told: Observers) -> None:
     network.lowered = lambda what: told.emit(DatapathLowered(what))
 
 
+def _exchanges(
+    config: Config, network: Network, pumps: trio.Nursery, told: Observers, guard: Guard
+) -> Exchanges:
+    """Make the keeper of the sockets that answers come from."""
+    return Exchanges(
+        network,
+        pumps,
+        told,
+        tid=config.server.tid,
+        port_range=config.server.port_range,
+        tuning=tuning_of(config),
+        may_answer=guard.take_error,
+    )
+
+
 def _acceptors(
-    config: Config, endpoints: list[Endpoint], service: Service, send: RequestSender
+    config: Config,
+    endpoints: list[Endpoint],
+    service: Service,
+    guard: Guard,
+    send: RequestSender,
 ) -> list[Acceptor]:
     """Make an acceptor for each listening address."""
     return [
@@ -165,7 +181,7 @@ def _acceptors(
             service.registry,
             service.observers,
             send,
-            transfers_max=config.limits.transfers_max,
+            guard=guard,
             keeps_peer=config.server.tid == "listen",
         )
         for endpoint in endpoints

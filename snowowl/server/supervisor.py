@@ -8,6 +8,7 @@ arrives while a worker is being replaced waits in the socket for the next.
     supervise
      |- processes               cancelled last: ends and reaps whatever has not ended by itself
          |- a keeper each       cancelled first, or it would replace what ends in a drain
+         |- watch               ends workers that hang, for their keepers to replace
          |- reloads
 
 Requests and transfers are none of its business, and their events do not reach its observers: each
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from socket import socket
 from typing import Final, Literal
@@ -26,9 +27,8 @@ from typing import Final, Literal
 import attrs
 import trio
 
-from snowowl.config import Config, parse_listen
-from snowowl.datagram import address
-from snowowl.datagram.system import open_group
+from snowowl.config import Config, LimitsConfig
+from snowowl.config.difference import keeping
 from snowowl.observe.events import (
     ReloadFailed,
     ServerDraining,
@@ -42,8 +42,17 @@ from snowowl.observe.metrics import Metrics
 from snowowl.observe.observers import Observer, Observers
 from snowowl.server.channel import Order
 from snowowl.server.crew import Crew
-from snowowl.server.datapath import settings_of
-from snowowl.server.errors import ListenError, WorkerError
+from snowowl.server.errors import WorkerError
+from snowowl.server.listening import Listening, open_sockets
+from snowowl.server.reloading import (
+    AS_IT_WAS,
+    FIXED_FOR_ALL,
+    Change,
+    ConflictError,
+    Reloads,
+    Unchangeable,
+    change_to,
+)
 from snowowl.server.worker_process import Worker, how_it_ended, worker_command
 
 WORKERS_MAX: Final = 256
@@ -62,9 +71,21 @@ its last log lines written.  Then it is ended."""
 HANDOVER_SECONDS: Final = 1.0
 """For a worker to say that it takes no more requests; it does so at once, unless it hangs."""
 
+RETIRED_MAX: Final = 4
+"""Workers of one place that were replaced and still have transfers: some 40 MB each.  With more the
+oldest drains.  It takes as many reloads within the time that one transfer lasts."""
+
 GRACE_SECONDS: Final = 0.25
 """After SIGTERM to a worker: systemd sends it to all processes of a unit, and the supervisor may
 hear of it last."""
+
+PING_SECONDS: Final = 5.0
+"""Between two questions to each worker whether its event loop runs."""
+
+PINGS_MAX: Final = 4
+"""Questions without an answer, after which a worker hangs: 20 s.  Nothing in it blocks for long, and
+a machine that swaps badly stops it for seconds.  Clients give up after some 30 s.  They are counted
+instead of the time, which also passes while the supervisor itself is stopped."""
 
 _LINUX: Final = sys.platform == "linux"
 
@@ -76,6 +97,23 @@ def worker_count(workers: int | Literal["auto"]) -> int:
     if workers == "auto":
         return min(len(os.sched_getaffinity(0)), WORKERS_MAX)
     return workers
+
+
+def share_of(limits: LimitsConfig, count: int) -> LimitsConfig:
+    """Return what each of some workers may take on of what all may together.
+
+    Limits of one client stay whole: the kernel deals clients out by address *and* port, so nobody
+    knows how many workers meet the same address.
+    """
+    return attrs.evolve(
+        limits,
+        transfers_max=-(-limits.transfers_max // count),
+        unanswered_max=-(-limits.unanswered_max // count),
+        requests_per_second_total=limits.requests_per_second_total / count,
+        errors_per_second_total=limits.errors_per_second_total / count,
+        uploads_max=-(-limits.uploads_max // count),
+        open_files_max=max(16, -(-limits.open_files_max // count)),
+    )
 
 
 class Pauses:
@@ -103,15 +141,19 @@ class _Slot:
     pauses: Pauses = attrs.field(factory=Pauses)
     changing: trio.Lock = attrs.field(factory=trio.Lock)
     """Held by who puts another worker in place."""
+    retired: list[Worker] = attrs.field(factory=list)
+    """Those before, of which transfers still run; the oldest first."""
 
 
 async def supervise(
     config: Config,
     count: int,
     *,
+    listening: Listening | None = None,
     observers: Iterable[Observer] = (),
     drain: trio.Event | None = None,
-    reloads: trio.MemoryReceiveChannel[Config] | None = None,
+    reloads: Reloads | None = None,
+    unchangeable: Unchangeable | None = None,
     colors: bool = False,
     metrics: Metrics | None = None,
     crew: Crew | None = None,
@@ -120,8 +162,10 @@ async def supervise(
 ) -> None:
     """Serve by `count` processes until cancelled, or until `drain` is set and all have ended.
 
-    What comes by `reloads` replaces the configuration, worker by worker; running transfers end as
-    in a drain.  `command` is for tests: what to run in place of workers.
+    What comes by `reloads` replaces the configuration, worker by worker; the old ones stay until
+    their transfers have ended.  The channel is closed when no more is taken.  `unchangeable` names
+    keys that cannot change for reasons of the caller's.  `listening` are the sockets, if they are
+    open already.  `metrics` observes, too, and is told what all count; `crew` is who they are.  `command` is for tests: what to run in place of workers.
 
     Raises ListenError if an address cannot be listened on, WorkerError if a worker cannot start.
     No process outlives it, unless it is killed: then they drain and end by themselves.
@@ -131,8 +175,15 @@ async def supervise(
     with ExitStack() as end, ExitStack() as stack:
         if metrics is not None:
             stack.callback(metrics.add_source(crew))
-        slots = _open(config, count, stack)
-        addresses = tuple(address.text(address.pack(s.getsockname())) for s in slots[0].sockets)
+        if reloads is not None:
+            stack.callback(reloads.close)
+        if listening is None:
+            listening = stack.enter_context(open_sockets(config, count))
+        slots = [
+            _Slot(number, sockets, Worker(number))
+            for number, sockets in enumerate(listening.places, 1)
+        ]
+        addresses = listening.addresses
         failure = ""
         async with trio.open_nursery() as processes:
             supervisor = _Supervisor(
@@ -147,31 +198,15 @@ async def supervise(
                 async with trio.open_nursery() as managing:
                     for slot in slots:
                         managing.start_soon(supervisor.keep, slot)
+                    managing.start_soon(supervisor.watch)
                     if reloads is not None:
-                        managing.start_soon(supervisor.reload_each, reloads)
+                        managing.start_soon(supervisor.reload_each, reloads, unchangeable)
                     await (trio.Event() if drain is None else drain).wait()
                     managing.cancel_scope.cancel()
                 await supervisor.drain()
             processes.cancel_scope.cancel()
     if failure:
         raise WorkerError(failure)
-
-
-def _open(config: Config, count: int, stack: ExitStack) -> list[_Slot]:
-    """Open the sockets of all workers.  Raises ListenError."""
-    settings = settings_of(config)
-    groups: list[list[socket]] = []
-    for text in config.server.listen:
-        listen = parse_listen(text)
-        try:
-            group = open_group(listen.host, listen.port, count, settings)
-        except OSError as error:
-            raise ListenError(text, listen.port, error) from error
-        groups.append([stack.enter_context(sock) for sock in group])
-    return [
-        _Slot(number, sockets, Worker(number))
-        for number, sockets in enumerate(zip(*groups, strict=True), 1)
-    ]
 
 
 class _Supervisor:
@@ -229,16 +264,32 @@ class _Supervisor:
                 if slot.worker.is_ready:
                     self._let_go(slot.worker, replaces_lost=True)
             if not worker.ended.is_set():
-                self._processes.start_soon(self._see_off, worker)
+                seconds = self._config.server.drain_seconds
+                self._processes.start_soon(self._see_off, worker, seconds)
 
-    async def reload_each(self, reloads: trio.MemoryReceiveChannel[Config]) -> None:
-        """Take new configurations, one after another."""
-        async for config in reloads:
-            kept = tuple(self._unchangeable(config))
-            server = attrs.evolve(
-                config.server, listen=self._config.server.listen, workers=len(self._slots)
-            )
-            await self._reload(attrs.evolve(config, server=server), kept)
+    async def watch(self) -> None:
+        """Ask the workers for signs of life; end one that gives none."""
+        while True:
+            await trio.sleep(PING_SECONDS)
+            for worker in tuple(self._alive):
+                if worker.unanswered >= PINGS_MAX:
+                    worker.kill(f"it gave no sign of life for {PINGS_MAX * PING_SECONDS:g} s")
+                elif worker.is_ready:
+                    worker.ping()
+
+    async def reload_each(self, reloads: Reloads, unchangeable: Unchangeable | None) -> None:
+        """Take new configurations, one after another; cancelled, close the channel."""
+        with reloads:
+            async for new in reloads:
+                config = new
+                if worker_count(new.server.workers) == len(self._slots):  # by whichever word
+                    config = keeping(new, self._config, ("server.workers",))
+                try:
+                    change = change_to(config, self._config, FIXED_FOR_ALL, unchangeable)
+                except ConflictError as error:
+                    self._refuse(f"{error}")
+                else:
+                    await self._reload(change)
 
     async def drain(self) -> None:
         """Tell all workers to take no more requests, and wait until they have ended."""
@@ -283,30 +334,19 @@ class _Supervisor:
 
     def _share_of(self, config: Config) -> Config:
         """Return the configuration of one worker."""
-        share = -(-config.limits.transfers_max // len(self._slots))
-        return attrs.evolve(
-            config,
-            server=attrs.evolve(config.server, workers=1),
-            limits=attrs.evolve(config.limits, transfers_max=share),
-        )
+        server = attrs.evolve(config.server, workers=1)
+        limits = share_of(config.limits, len(self._slots))
+        return attrs.evolve(config, server=server, limits=limits)
 
     def _let_go(self, worker: Worker, *, replaces_lost: bool) -> None:
         worker.go()
         self._observers.emit(WorkerStarted(worker.number, worker.pid, replaces_lost))
 
-    def _unchangeable(self, config: Config) -> Iterator[str]:
-        """Yield the keys that a running server cannot change, and that have changed."""
-        if config.server.listen != self._config.server.listen:
-            yield "server.listen"
-        if worker_count(config.server.workers) != len(self._slots):
-            yield "server.workers"
-
-    async def _reload(self, config: Config, kept: tuple[str, ...]) -> None:
+    async def _reload(self, change: Change) -> None:
         """Replace the workers one by one; none, if the first cannot start."""
-        # `server.workers` may stay against the wish of the new configuration.
-        for conflict in config.conflicts():
-            self._refuse(f"{conflict.keys[0]}: {conflict.message}")
-            return
+        config = change.config
+        # A worker ends by what it was started with; this is for one that does not.
+        seconds = max(each.limits.transfer_seconds_max for each in (self._config, config))
         for slot in self._slots:
             async with slot.changing:
                 worker = await self._start(slot, config)
@@ -315,21 +355,35 @@ class _Supervisor:
                     return
                 before, slot.worker = slot.worker, worker
                 self._config = config  # also for what is replaced from here on
-                before.drain()
+                before.retire()
                 with trio.move_on_after(HANDOVER_SECONDS):
                     await before.drained.wait()
                 self._let_go(worker, replaces_lost=False)
-            self._processes.start_soon(self._see_off, before)
-        self._observers.emit(ServerReloaded(str(config.server.root), kept))
+            self._processes.start_soon(self._keep_retired, slot, before, seconds)
+        self._observers.emit(ServerReloaded(str(config.server.root), change.kept, change.changed))
 
     def _refuse(self, reason: str, slot: _Slot | None = None) -> None:
-        left = "the server goes on as it was"
+        left = AS_IT_WAS
         if slot is not None and slot.number > 1:
             left = f"the workers from {slot.number} on go on as they were"
         self._observers.emit(ReloadFailed(f"{reason}; {left}"))
 
-    async def _see_off(self, worker: Worker) -> None:
-        """Give a worker that drains its time."""
-        with trio.move_on_after(self._config.server.drain_seconds + LEAVE_SECONDS):
+    async def _keep_retired(self, slot: _Slot, worker: Worker, seconds: float) -> None:
+        """Let the transfers of a worker that was replaced take their time, but not of too many."""
+        if not worker.drained.is_set():  # it does not hear, and may still read the sockets
+            await self._see_off(worker, self._config.server.drain_seconds)
+            return
+        slot.retired.append(worker)
+        if len(slot.retired) > RETIRED_MAX:
+            oldest = slot.retired.pop(0)
+            oldest.drain()
+            self._processes.start_soon(self._see_off, oldest, self._config.server.drain_seconds)
+        await self._see_off(worker, seconds)
+        if worker in slot.retired:
+            slot.retired.remove(worker)
+
+    async def _see_off(self, worker: Worker, seconds: float) -> None:
+        """Give a worker that takes no more requests its time."""
+        with trio.move_on_after(seconds + LEAVE_SECONDS):
             await worker.ended.wait()
         worker.kill()

@@ -26,22 +26,18 @@ from snowowl.server.generation import Generation, Generations
 from snowowl.server.member import Member
 from snowowl.server.readings import (
     BROKEN,
-    OUTDATED,
     SHUTDOWN,
     end_rival,
     leave,
     load,
+    not_begun,
     warn_of_rollover,
 )
 from snowowl.server.registry import Admitted, Registry, contend
 from snowowl.server.report import Report
 from snowowl.wire import options as known
-from snowowl.wire.codec import encode_error
 from snowowl.wire.constants import ErrorCode
 from snowowl.wire.packets import Mode, ReadRequest, WriteRequest
-
-_BROKEN_PACKET = encode_error(BROKEN.code, BROKEN.message)
-_SHUTDOWN_PACKET = encode_error(ErrorCode.NOT_DEFINED, SHUTDOWN.message)
 
 
 @attrs.define
@@ -63,7 +59,7 @@ class Service:
             report.finish(outcome, error.detail)
         except Exception as error:  # noqa: BLE001 - one transfer's trouble is not the server's
             self.observers.emit(InternalError("transfer", traceback.format_exc()))
-            outcome = Outcome(OutcomeKind.REFUSED, "internal error", ErrorCode.NOT_DEFINED)
+            outcome = Outcome(OutcomeKind.REFUSED, "server error", ErrorCode.NOT_DEFINED)
             report.finish(outcome, repr(error))
         finally:
             self.registry.remove(admitted)
@@ -71,7 +67,7 @@ class Service:
 
     def abandon(self, admitted: Admitted) -> None:
         """Tell the peer of a request for which there is no time any more."""
-        admitted.answer(_SHUTDOWN_PACKET)
+        admitted.answer(admitted.error(ErrorCode.NOT_DEFINED, SHUTDOWN.message))
         report = Report(self.observers, self.registry, admitted)
         report.finish(Outcome(OutcomeKind.STOPPED, SHUTDOWN.message, SHUTDOWN.code), "")
         self.registry.remove(admitted)
@@ -88,7 +84,9 @@ class Service:
                     "server is out of resources, try again",
                     f"no socket for the transfer: {error}",
                 )
-                admitted.answer(encode_error(refusal.code, refusal.message))
+                packet = admitted.refusal(refusal.code, refusal.message)
+                if packet is not None:
+                    admitted.answer(packet)
                 raise refusal from error
             stack.callback(self._leave, admitted, exchange)
             try:
@@ -97,19 +95,22 @@ class Service:
                 else:
                     await self._write(admitted, request, generation, exchange, report)
             except ContentError as error:
-                packet = encode_error(error.code, error.message)
-                exchange.send_packet(admitted.peer, packet, admitted.local)
+                packet = admitted.refusal(error.code, error.message)
+                if packet is not None:
+                    exchange.send_packet(admitted.peer, packet, admitted.local)
                 end_rival(self.registry, admitted)
                 raise
             except trio.Cancelled:
                 if admitted.member is None:  # else `_leave` tells the peer
-                    exchange.send_packet(admitted.peer, _SHUTDOWN_PACKET, admitted.local)
+                    packet = admitted.error(ErrorCode.NOT_DEFINED, SHUTDOWN.message)
+                    exchange.send_packet(admitted.peer, packet, admitted.local)
                 raise
             except Exception:
                 if admitted.member is not None:
                     exchange.deliver(admitted.member, BROKEN)
                 else:
-                    exchange.send_packet(admitted.peer, _BROKEN_PACKET, admitted.local)
+                    packet = admitted.error(BROKEN.code, BROKEN.message)
+                    exchange.send_packet(admitted.peer, packet, admitted.local)
                 raise
 
     async def _read(
@@ -127,9 +128,11 @@ class Service:
             policy = generation.policies.for_local(admitted.local)
             transfer = ReadTransfer(request, policy, source.size)
             warn_of_rollover(self.observers, admitted, transfer)
-            member = Member(admitted.peer, transfer, local=admitted.local, source=source)
+            member = Member(
+                admitted.peer, transfer, local=admitted.local, source=source, unanswered=admitted
+            )
             if not self._join(admitted, exchange, member, report, source.size):
-                report.finish(OUTDATED, "")
+                report.finish(not_begun(admitted), "")
                 return
             while transfer.outcome is None:
                 await member.changed()
@@ -151,9 +154,11 @@ class Service:
             request.filename, netascii=netascii, tsize=tsize
         ) as sink:
             transfer = WriteTransfer(request, generation.policies.for_local(admitted.local))
-            member = Member(admitted.peer, transfer, local=admitted.local, sink=sink)
+            member = Member(
+                admitted.peer, transfer, local=admitted.local, sink=sink, unanswered=admitted
+            )
             if not self._join(admitted, exchange, member, report, tsize):
-                report.finish(OUTDATED, "")
+                report.finish(not_begun(admitted), "")
                 return
             try:
                 await self._take_in(exchange, member, sink, report)

@@ -1,7 +1,7 @@
 """What a worker process does: `snowowl.server.serve` on sockets that its supervisor opened.
 
 It ends when it is told to, and when its supervisor has gone; its transfers then get the time that a
-drain gives them.  SIGTERM drains, too, and may come twice, and when the end has come: systemd sends
+drain gives them, or all that they may take, if another worker has replaced it.  SIGTERM drains, too, and may come twice, and when the end has come: systemd sends
 it to the supervisor and to every worker.  SIGINT and SIGHUP, which a terminal sends to all
 processes, are the supervisor's business.
 """
@@ -11,14 +11,16 @@ from __future__ import annotations
 import select
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from typing import Final
 
 import trio
 
+from snowowl.config import Config
 from snowowl.observe.audit_file import AuditError
 from snowowl.observe.events import (
+    AccessNarrowed,
     DatapathChosen,
     Event,
     KeyWithoutEffect,
@@ -30,6 +32,7 @@ from snowowl.observe.log import LogObserver
 from snowowl.observe.writer import LineWriter, stderr_descriptor
 from snowowl.server.adopted import AdoptedNetwork
 from snowowl.server.channel import Channel, Order, OrderError, decode_order, read_line
+from snowowl.server.confinement import confine_and_tell
 from snowowl.server.datapath import system_network
 from snowowl.server.errors import ListenError, RootError
 from snowowl.server.outputs import Outputs, lines_lost, open_journal
@@ -52,12 +55,23 @@ def work(number: int, sock: socket.socket) -> int:
             except OrderError as error:
                 channel.tell("failed", str(error))
                 return 1
-            return await _work(number, order, channel)
+            return await _work(number, order, channel, _confined(order.config))
 
     return trio.run(run)
 
 
-async def _work(number: int, order: Order, channel: Channel) -> int:
+def _confined(config: Config) -> list[Event]:
+    """Confine this process, if it shall be; return what is to be told of it.
+
+    Trio has one thread so far, and those to come inherit it.
+    """
+    events: list[Event] = []
+    if config.server.landlock:
+        confine_and_tell(config, None, events.append)
+    return events
+
+
+async def _work(number: int, order: Order, channel: Channel, events: Sequence[Event]) -> int:
     config = order.config
     writer = LineWriter(stderr_descriptor(), write_max=select.PIPE_BUF)
     journal = open_journal()
@@ -75,7 +89,10 @@ async def _work(number: int, order: Order, channel: Channel) -> int:
     except AuditError as error:
         channel.tell("failed", str(error))
         return 1
-    drain, go = trio.Event(), trio.Event()
+    if number == FIRST:
+        for event in events:
+            log(event)
+    drain, retire, go = trio.Event(), trio.Event(), trio.Event()
 
     def tell(event: Event) -> None:
         """Log what happens to clients; what happens to the worker, the supervisor words."""
@@ -86,7 +103,7 @@ async def _work(number: int, order: Order, channel: Channel) -> int:
                 channel.tell("draining", str(active))
             case ServerStopped():
                 pass
-            case DatapathChosen() | KeyWithoutEffect() if number != FIRST:
+            case DatapathChosen() | KeyWithoutEffect() | AccessNarrowed() if number != FIRST:
                 pass
             case _:
                 log(event)
@@ -97,8 +114,9 @@ async def _work(number: int, order: Order, channel: Channel) -> int:
         outer.start_soon(writer.run)
         async with outputs.running(), trio.open_nursery() as running:
             running.start_soon(_watch_signals, drain)
-            running.start_soon(_obey, channel, go, drain, running.cancel_scope.cancel, log, outputs)
             running.start_soon(outputs.tell_counts, channel)
+            words = {"go": go, "drain": drain, "retire": retire}
+            running.start_soon(_obey, channel, words, running.cancel_scope.cancel, log, outputs)
             try:
                 with ExitStack() as stack:
                     network = _network(number, order, go, stack)
@@ -107,6 +125,7 @@ async def _work(number: int, order: Order, channel: Channel) -> int:
                         observers=[tell],
                         network=network,
                         drain=drain,
+                        retire=retire,
                         metrics=outputs.metrics,
                     )
             except (ListenError, RootError) as error:
@@ -134,23 +153,23 @@ async def _watch_signals(drain: trio.Event) -> None:
 
 async def _obey(
     channel: Channel,
-    go: trio.Event,
-    drain: trio.Event,
+    words: Mapping[str, trio.Event],
     stop: Callable[[], None],
     log: LogObserver,
     outputs: Outputs,
 ) -> None:
     """Do what the supervisor says; drain once it has gone."""
+    drain, retire = words["drain"], words["retire"]
     while (message := await channel.receive()) is not None:
         match message.word:
-            case "go":
-                go.set()
-            case "drain":
-                drain.set()
+            case "go" | "drain" | "retire":
+                words[message.word].set()
+            case "ping":
+                channel.tell("pong")
             case "stop":
                 stop()
             case "reopen":
                 await outputs.reopen()
-    if not drain.is_set():
+    if not drain.is_set() and not retire.is_set():
         log.complain("the supervisor has gone: taking no more requests")
     drain.set()

@@ -59,6 +59,8 @@ class Worker:
         """Why it is not there any more, once `ended` is set."""
         self.active = 0
         """Transfers that it had when it began to drain."""
+        self.unanswered = 0
+        """How often it was asked for a sign of life since the last one."""
         self.since = trio.current_time()
         self.counts: Snapshot = {}
         """Its metrics, as it told them last."""
@@ -67,6 +69,7 @@ class Worker:
         self.drained = trio.Event()
         """It takes no more requests, or it has ended."""
         self.ended = trio.Event()
+        self._retired = False
         self._channel: Channel | None = None
         self._process: trio.Process | None = None
 
@@ -81,7 +84,20 @@ class Worker:
 
     def drain(self) -> None:
         """Let it take no more requests, and end when its transfers have."""
+        if self._retired and not self.ended.is_set():
+            self.drained = trio.Event()  # it says again how many transfers it has
         self.tell("drain")
+
+    def retire(self) -> None:
+        """Do as `drain`, but let the transfers take their time; `drain` may still follow."""
+        self._retired = True
+        self.tell("retire")
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        if self._channel is not None:
+            self.unanswered += 1
+            self._channel.tell("ping")
 
     async def run(
         self,
@@ -119,8 +135,9 @@ class Worker:
             for event in (self.ended, self.drained, self.settled):
                 event.set()
 
-    def kill(self) -> None:
-        """End it at once, whatever it does."""
+    def kill(self, reason: str = "") -> None:
+        """End it at once, whatever it does; `reason` is what to say of it then."""
+        self.failure = self.failure or reason
         if self._process is not None:
             self._process.kill()
 
@@ -133,6 +150,7 @@ class Worker:
 
     async def _listen(self, channel: Channel) -> None:
         while (message := await channel.receive()) is not None:
+            self.unanswered = 0
             match message.word:
                 case "ready":
                     self.is_ready = True

@@ -15,13 +15,15 @@ from pathlib import Path
 
 import attrs
 
+from tests.users import STAYS, WARNING
+
 SECONDS = 20
 
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
     if not name.startswith("SNOWOWL_") and name != "NO_COLOR"
-}
+} | dict(STAYS)
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -72,7 +74,8 @@ def serving(*arguments: str | Path, **environment: str) -> Iterator[Server]:
     try:
         warned = ""
         while "address" not in json.loads(ready := process.stderr.readline()):
-            warned += ready
+            if WARNING not in ready:  # the tests' doing, not theirs
+                warned += ready
         port = int(json.loads(ready)["address"].rpartition(":")[2])
         yield Server(process, port, ready, warned)
     finally:

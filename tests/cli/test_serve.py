@@ -6,7 +6,7 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,14 @@ from tests.cli.program import SECONDS, run, serving
 pytestmark = pytest.mark.real
 
 
+@pytest.fixture(autouse=True)
+def _unchanged_signals() -> Iterator[None]:
+    """A server that is run here ignores SIGHUP from then on."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def configured(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """Take the configuration of a server that is not started."""
@@ -27,8 +35,9 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     for name in ("SNOWOWL_CONFIG", *(variable.name for variable in VARIABLES)):
         monkeypatch.delenv(name, raising=False)
 
-    def start(config: Config, configure: Callable[[], Config]) -> int:
+    def start(config: Config, configure: Callable[[], Config], file: Path | None) -> int:
         assert configure() == config
+        assert file is None or file.exists()
         seen.append(config)
         return 0
 
@@ -49,12 +58,14 @@ def test_defaults(configured: list[Config]) -> None:
 
 
 def test_every_flag(configured: list[Config], tmp_path: Path) -> None:
-    flags = ("-a", "127.0.0.1:6969", "--listen", "[::1]:0", "--writable", "--overwrite")
+    addresses = ("-a", "127.0.0.1:6969", "--listen", "[::1]:0")
+    flags = (*addresses, "--writable", "--overwrite", "-u", "tftp", "--group", "65534")
     assert (
         call(*flags, "--single-port", "-R", "5000:5009", "--log-format", "json", "-v", tmp_path)
         == 0
     )
     (config,) = configured
+    assert (config.server.user, config.server.group) == ("tftp", "65534")
     assert config.server.root == tmp_path
     assert config.server.listen == ("127.0.0.1:6969", "[::1]:0")
     assert (config.server.tid, config.server.port_range) == ("listen", (5000, 5009))
@@ -145,7 +156,7 @@ def test_every_line_is_json(tmp_path: Path) -> None:
 def test_it_cannot_serve(tmp_path: Path) -> None:
     done = run("serve", "-a", "127.0.0.1:0", tmp_path / "missing")
     assert done.returncode == 1
-    assert done.stderr.startswith(b"snowowl: cannot serve ")
+    assert done.stderr.splitlines()[-1].startswith(b"snowowl: cannot serve ")
     done = run("serve", "-a", "192.0.2.77:0", "--log-format", "json", tmp_path)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()

@@ -31,7 +31,8 @@ class ServerCommand:
 
 def _snowowl(root: Path, extra: Sequence[str]) -> ServerCommand:
     listen = ("--listen", f"{ADDRESS}:69", "--listen", f"[{ADDRESS_V6}]:69")
-    words = (sys.executable, "-m", "snowowl", "serve", str(root), *listen, *extra)
+    user = ("--user", "root")  # as the others: the lab's folders are root's
+    words = (sys.executable, "-m", "snowowl", "serve", str(root), *user, *listen, *extra)
     return ServerCommand(words, rf"listening on .*{ADDRESS}:69")
 
 

@@ -23,7 +23,6 @@ from snowowl.observe.events import (
     RequestDoubled,
     RequestMalformed,
     RequestReceived,
-    RequestsDropped,
     RequestsRefused,
     RolloverExpected,
     SafetyMissing,
@@ -105,7 +104,6 @@ KINDS: dict[type[Event], st.SearchStrategy[Event]] = {
     ),
     RequestMalformed: st.builds(RequestMalformed, _client, hostile_text, st.booleans()),
     RequestDoubled: st.builds(RequestDoubled, _client),
-    RequestsDropped: st.builds(RequestsDropped, _count, hostile_text),
     RequestsRefused: st.builds(RequestsRefused, st.sampled_from(Refusal), _count, _client),
     TraversalAttempted: st.builds(TraversalAttempted, _client, _direction, hostile),
     TransferStarted: st.builds(

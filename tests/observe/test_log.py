@@ -252,8 +252,14 @@ def test_how_many_serve() -> None:
         (
             ServerReloaded("/srv", ()),
             "info",
-            "reloaded: new requests are served as now configured",
+            "reloaded: the configuration has not changed",
             {"root": "/srv"},
+        ),
+        (
+            ServerReloaded("/srv", (), ('server.root: "/srv", was "."', "a.b: 1, was 2")),
+            "info",
+            "reloaded: new requests are served as now configured",
+            {"root": "/srv", "changed": 'server.root: "/srv", was "."; a.b: 1, was 2'},
         ),
         (
             ServerReloaded("/srv", ("server.listen", "server.workers")),

@@ -20,7 +20,6 @@ from snowowl.observe.events import (
     RequestDoubled,
     RequestMalformed,
     RequestReceived,
-    RequestsDropped,
     ServerDraining,
     ServerReloaded,
     ServerStarted,
@@ -86,7 +85,6 @@ def counted(*told: Event) -> dict[str, float]:
     [
         (RequestMalformed(CLIENT, "", answered=True), {"requests_malformed_total{}": 1}),
         (RequestDoubled(CLIENT), {"requests_doubled_total{}": 1}),
-        (RequestsDropped(7, ""), {"requests_refused_total{reason=queue}": 7}),
         (TraversalAttempted(CLIENT, Direction.READ, b""), {"traversal_attempts_total{}": 1}),
         (DatagramsDropped("", 9), {"datagrams_dropped_by_kernel_total{}": 9}),
         (InternalError("", ""), {"internal_errors_total{}": 1}),

@@ -19,6 +19,7 @@ from typing import Final
 import attrs
 
 from tests.peers.workspace import HERE, REPOSITORY, UnusableError, Workspace, run_quietly
+from tests.users import STAYS
 
 TRANSFERS: Final = 2000
 """More than any scenario has clients."""
@@ -186,7 +187,7 @@ def snowowl(
     scenarios: tuple[str, ...] | None = None,
 ) -> Server:
     """Return snowowl from a tree, with a configuration (TOML); `UnusableError` if it refuses that."""
-    environment = {"PYTHONPATH": str(tree)}
+    environment = {"PYTHONPATH": str(tree), **STAYS}
     program = [sys.executable, "-m", "snowowl"]
     configured: list[str] = []
     if config:

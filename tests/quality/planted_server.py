@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
+from snowowl.config import Config
 from snowowl.content.sink import Sink
 from snowowl.datagram.interface import Packet, Received, Region
 from snowowl.observe.events import TransferFinished
@@ -16,10 +17,10 @@ from snowowl.protocol.admission import Verdict
 from snowowl.protocol.events import ContentCommitted, DatagramsReceived
 from snowowl.protocol.outcome import Outcome
 from snowowl.server import readings, transfers
-from snowowl.server.acceptor import Acceptor
 from snowowl.server.alarms import Alarms
 from snowowl.server.exchange import Exchange
 from snowowl.server.exchanges import Exchanges
+from snowowl.server.guard import Guard
 from snowowl.server.member import Member
 from snowowl.server.outbox import Outbox
 from snowowl.server.registry import Admitted, Registry
@@ -127,7 +128,7 @@ def stray_error_answered(patch: Patch) -> None:
     """Whatever a stranger sends is answered by ERROR 5, an ERROR too."""
 
     def stray(self: Exchange, received: Received) -> None:
-        self._outbox.queue.append(Packet(received.peer, encode_error(5, "unknown transfer ID")))
+        self._outbox.queue.append(Packet(received.peer, encode_error(5, "unknown TID")))
 
     patch(Exchange, "_answer_stray", stray)
 
@@ -147,13 +148,13 @@ def repeated_request_begins_anew(patch: Patch) -> None:
 @bug("limits.transfers_max", found_by="worlds", usually=30)
 def no_limit_of_transfers(patch: Patch) -> None:
     """However many transfers there are, one more begins."""
-    real = Acceptor.__init__
+    real = Guard.configure
 
-    def init(self: Acceptor, *arguments: object, **named: object) -> None:
-        named["transfers_max"] = 1 << 30
-        real(self, *arguments, **named)  # type: ignore[arg-type]
+    def configure(self: Guard, config: Config) -> None:
+        real(self, config)
+        self.transfers_max = 1 << 30
 
-    patch(Acceptor, "__init__", init)
+    patch(Guard, "configure", configure)
 
 
 @bug("what is told adds up", found_by="worlds", usually=10)

@@ -31,7 +31,7 @@ UPLOAD_MAX: Final = 100_000
 
 SIZES: Final = (0, 511, 512, 513, 5000, 70_000)
 TEXT: Final = b"line\n" * 400 + b"\r\n\r" + b"x" * 507 + b"\r\n\n\r"
-STRANGER: Final = error(5, "unknown transfer ID")
+STRANGER: Final = error(5, "unknown TID")
 
 
 class Visitors:

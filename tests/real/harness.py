@@ -25,6 +25,7 @@ from typing import Self
 import attrs
 
 from tests.rungs import forced_toml
+from tests.users import STAYS
 
 REPOSITORY = Path(__file__).parents[2]
 READY_SECONDS = 20.0
@@ -276,7 +277,7 @@ def serve_command(root: Path, *flags: str, unprivileged: bool = False) -> list[s
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SNOWOWL_")}
-    return {**kept, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1", **(extra or {})}
+    return {**kept, **STAYS, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1", **(extra or {})}
 
 
 @contextmanager
@@ -300,7 +301,7 @@ def serving(
             serve_command(root, *words, unprivileged=unprivileged),
             stdin=subprocess.DEVNULL,
             stderr=log,
-            env=environment(),
+            env=environment({"SNOWOWL_USER": ""} if unprivileged else None),
             cwd="/",
         )
     server = Server(process, root, log_file)

@@ -10,8 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import pytest
+
+from tests.users import STAYS_FLAGS, WARNING
 
 SERVER_ADDRESS = "192.168.79.1"
 FILE_SIZE = 1500
@@ -85,6 +88,12 @@ def namespaces() -> Iterator[tuple[str, str]]:
         yield names[0], names[1]
 
 
+def _first_line(log: IO[bytes]) -> bytes:
+    """Return the first line that a server logs of itself."""
+    line = log.readline()
+    return log.readline() if WARNING.encode() in line else line
+
+
 @pytest.mark.rule("R10")
 @pytest.mark.parametrize("listen", ["*:69", "0.0.0.0:69"])
 @pytest.mark.parametrize("tid", ["shared", "own", "listen"])
@@ -93,7 +102,16 @@ def test_a_broadcast_is_answered_from_a_unicast_address(
 ) -> None:
     (tmp_path / "config").write_bytes(bytes(FILE_SIZE))
     inside = ["ip", "netns", "exec"]
-    serve = [sys.executable, "-m", "snowowl", "serve", str(tmp_path), "--listen", listen]
+    serve = [
+        sys.executable,
+        "-m",
+        "snowowl",
+        "serve",
+        str(tmp_path),
+        "--listen",
+        listen,
+        *STAYS_FLAGS,
+    ]
     server = subprocess.Popen(
         [*inside, namespaces[0], *serve],
         stderr=subprocess.PIPE,
@@ -102,7 +120,7 @@ def test_a_broadcast_is_answered_from_a_unicast_address(
     with server:
         try:
             assert server.stderr is not None
-            line = server.stderr.readline()
+            line = _first_line(server.stderr)
             assert b"listening on" in line, line
             client = [*inside, namespaces[1], sys.executable, "-c", _CLIENT]
             asked = subprocess.run(client, check=False, capture_output=True, timeout=20)
@@ -126,7 +144,16 @@ def test_of_several_processes_one_answers(
     """The kernel hands a broadcast to every socket of a port, and deals out what is for one."""
     (tmp_path / "config").write_bytes(bytes(FILE_SIZE))
     inside = ["ip", "netns", "exec"]
-    serve = [sys.executable, "-m", "snowowl", "serve", str(tmp_path), "--listen", listen]
+    serve = [
+        sys.executable,
+        "-m",
+        "snowowl",
+        "serve",
+        str(tmp_path),
+        "--listen",
+        listen,
+        *STAYS_FLAGS,
+    ]
     server = subprocess.Popen(
         [*inside, namespaces[0], *serve, "--workers", "3", "-q"], stderr=subprocess.PIPE
     )
@@ -134,7 +161,7 @@ def test_of_several_processes_one_answers(
     with server:
         try:
             assert server.stderr is not None
-            line = server.stderr.readline()
+            line = _first_line(server.stderr)
             assert b"listening on" in line, line
             client = [*inside, namespaces[1], sys.executable, "-c", _LISTENER, *targets]
             answers = ""

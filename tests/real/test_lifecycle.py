@@ -138,7 +138,7 @@ def test_a_log_that_nobody_reads(root: Path) -> None:
         os.close(writing)
         try:
             line = b""
-            while b"\n" not in line:
+            while not re.search(rb"listening on .*\n", line):
                 line += os.read(reading, 1)
             found = re.search(rb"listening on 127\.0\.0\.1:(\d+)", line)
             assert found
@@ -165,7 +165,8 @@ def test_a_log_whose_reader_has_gone(root: Path) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment()) as process:
         try:
             assert process.stderr is not None
-            line = process.stderr.readline()
+            while b"listening on" not in (line := process.stderr.readline()):
+                assert line, "it does not listen"
             process.stderr.close()
             found = re.search(rb"listening on 127\.0\.0\.1:(\d+)", line)
             assert found

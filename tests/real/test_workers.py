@@ -324,7 +324,8 @@ def test_a_worker_cannot_start(root: Path) -> None:
     """It is said once, in the words that one process would have."""
     result = run(serve_command(root / "missing", "--listen", "127.0.0.1:0", *TWO))
     assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
+    *_, line = lines = result.stderr.splitlines()
+    assert result.stderr.count(b"cannot serve") == 1, lines
     assert line.startswith(f"snowowl: cannot serve {root}/missing: no such directory".encode())
 
 

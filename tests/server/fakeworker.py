@@ -42,12 +42,15 @@ if does == "die":
 tell("ready")
 for line in words:
     word, _ = json.loads(line)
+    if word == "ping" and does != "deaf":
+        tell("pong")
+        continue
     log(word)
     if does == "deaf" and word != "go":
         continue
-    if word == "drain":
+    if word in ("drain", "retire"):
         tell("draining", "2")
-        if does == "linger":
+        if does == "linger" or (does == "busy" and word == "retire"):
             continue
         break
     if word == "go" and does == "leave":

@@ -11,10 +11,11 @@ from trio.testing import MockClock
 
 from snowowl.content.store import Store
 from snowowl.observe.events import (
+    Refusal,
     RequestDoubled,
     RequestMalformed,
     RequestReceived,
-    RequestsDropped,
+    RequestsRefused,
 )
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.server import serve as serve_module
@@ -24,7 +25,7 @@ from snowowl.wire.constants import Opcode
 from snowowl.wire.packets import Mode, ReadRequest
 from tests.server.world import SERVER, Tid, World, rrq
 
-BUSY = error(0, "server is busy, try again")
+BUSY = error(0, "try again")  # "server is busy, try again" is longer than the request
 
 
 @pytest.mark.parametrize("tid", ["shared", "own", "listen"])
@@ -37,7 +38,7 @@ async def test_more_transfers_than_allowed_are_refused(
         _, source = await first.ask(rrq("file"))
         await second.ask(rrq("file"))
         assert (await third.ask(rrq("file")))[0] == BUSY
-        assert [event.count for event in world.told(RequestsDropped)] == [1]
+        assert [event.count for event in world.told(RequestsRefused)] == [1]
         first.send(error(0, "stop"), source)
         await trio.sleep(0.1)
         assert (await third.ask(rrq("file")))[0] == data(1, bytes(512))
@@ -72,7 +73,11 @@ async def test_requests_beyond_the_queue_are_dropped_and_counted_and_may_come_ag
         assert packet == data(1, b"x")
         board.send(ack(1), source)
         await trio.sleep(0.1)
-    assert [event.count for event in world.told(RequestsDropped)] == [1, 1, 1]
+    told = world.told(RequestsRefused)
+    assert [(event.refusal, event.count) for event in told] == [
+        (Refusal.QUEUE, 1),
+        (Refusal.QUEUE, 2),
+    ]
     assert world.outcomes() == [OutcomeKind.COMPLETED]
 
 
@@ -183,7 +188,7 @@ async def test_without_a_socket_the_peer_is_told_and_the_server_lives(
         board = world.board(host=host)
         world.network.refuse_open = lambda family, local: errno.EMFILE
         answer = await board.ask(rrq("file"))
-        assert answer[0] == error(0, "server is out of resources, try again")
+        assert answer[0] == error(0, "try again")
         world.network.refuse_open = None
         assert (await board.ask(rrq("file")))[0] == data(1, bytes(512))
     assert world.outcomes()[0] is OutcomeKind.REFUSED

@@ -34,8 +34,8 @@ OCTETS = bytes(range(250)) * 10
 COLD_FROM = 1024
 """Cold files are on the disk from here on, so that they are begun without a task."""
 
-INTERNAL = error(0, "internal error")
-STOPPED = error(0, "server is shutting down")
+INTERNAL = error(0, "server error")
+STOPPED = error(0, "shutting down")
 
 
 class Watched(BytesSource):
@@ -119,7 +119,7 @@ def insides(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Insides]:
 
 async def is_served(world: World) -> None:
     """Assert that the server goes on."""
-    assert (await world.board(4999).ask(rrq("missing")))[0] == error(1, "file not found")
+    assert (await world.board(4999).ask(rrq("missing")))[0] == error(1, "not found")
 
 
 async def read_on(board: Board, name: str) -> bytes:

@@ -228,7 +228,7 @@ async def test_on_the_listening_port_a_late_double_does_not_spoil_an_upload(
         assert await board.ask(wrq("up")) == (b"", b"")
         assert (await board.ask(data(1, b"abc")))[0] == ack(1)
         await trio.sleep(DOUBLED_SECONDS + 0.1)
-        assert (await board.ask(wrq("up")))[0] == error(6, "file already exists")
+        assert (await board.ask(wrq("up")))[0] == error(6, "file exists")
     assert world.outcomes() == [COMPLETED, OutcomeKind.REFUSED]
 
 

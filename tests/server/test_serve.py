@@ -126,9 +126,9 @@ async def test_after_drain_seconds_the_rest_is_told_by_error_0(
         world.drain.set()
     assert trio.current_time() - start == pytest.approx(3.0, abs=0.1)
     packets = [(await board.receive())[0] for _ in range(4)]
-    assert error(0, "try again") in packets
+    assert error(0, "shutting down") in packets
     packets = [(await other.receive())[0] for _ in range(4)]
-    assert error(0, "try again") in packets
+    assert error(0, "shutting down") in packets
     assert world.outcomes() == [OutcomeKind.STOPPED, OutcomeKind.STOPPED]
     board.send(ack(1), reader)
     assert await board.hears_nothing(1.0)
@@ -147,8 +147,8 @@ async def test_a_server_that_is_cancelled_tells_its_peers(
         _, writer = await other.ask(wrq("up"))
         await other.ask(data(1, bytes(512)), writer)
         nursery.cancel_scope.cancel()
-    assert (await board.receive())[0] == error(0, "try again")
-    assert (await other.receive())[0] == error(0, "server is shutting down")
+    assert (await board.receive())[0] == error(0, "shutting down")
+    assert (await other.receive())[0] == error(0, "shutting down")
     assert world.outcomes() == [OutcomeKind.STOPPED, OutcomeKind.STOPPED]
     assert [path.name for path in world.root.iterdir()] == ["file"]
 
@@ -172,7 +172,7 @@ async def test_requests_that_nobody_came_for_are_told_and_counted(
         await trio.sleep(1)
     assert world.outcomes() == [OutcomeKind.STOPPED] * 3
     for board in boards:
-        assert (await board.receive())[0] == error(0, "try again")
+        assert (await board.receive())[0] == error(0, "shutting down")
 
 
 async def test_requests_that_were_still_queued_are_told_and_counted(
@@ -194,7 +194,7 @@ async def test_requests_that_were_still_queued_are_told_and_counted(
     heard = 0
     for board in boards:
         while (packet := (await board.receive())[0]) != b"":
-            heard += packet == error(0, "try again")
+            heard += packet == error(0, "shutting down")
     assert world.outcomes() == [OutcomeKind.STOPPED] * heard
     assert heard >= 3
 
@@ -215,7 +215,7 @@ async def test_drain_without_patience_leaves_no_request_untold(
         await trio.sleep(1)
     assert world.outcomes() == [OutcomeKind.STOPPED]
     packets = [(await board.receive())[0] for _ in range(3)]
-    assert error(0, "try again") in packets
+    assert error(0, "shutting down") in packets
 
 
 async def test_an_upload_that_is_whole_is_kept_whatever_is_cancelled(

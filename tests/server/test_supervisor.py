@@ -19,7 +19,7 @@ import attrs
 import pytest
 import trio
 
-from snowowl.config import Config, LimitsConfig, LogConfig, ServerConfig
+from snowowl.config import Config, LimitsConfig, LogConfig, ProtocolConfig, ServerConfig
 from snowowl.observe.events import (
     Event,
     ReloadFailed,
@@ -33,9 +33,11 @@ from snowowl.observe.events import (
 from snowowl.server import supervisor as module
 from snowowl.server import worker_process
 from snowowl.server.errors import ListenError, WorkerError
+from snowowl.server.reloading import Unchangeable
 from snowowl.server.supervisor import (
     PAUSE_MAX_SECONDS,
     PAUSE_MIN_SECONDS,
+    RETIRED_MAX,
     YOUNG_SECONDS,
     Pauses,
     supervise,
@@ -51,6 +53,7 @@ pytestmark = [
 
 LISTEN = ("127.0.0.1:0", "127.0.0.1:0")
 CONFIG = Config(server=ServerConfig(listen=LISTEN, workers=2, drain_seconds=0.3))
+ROOT_CHANGED = ('server.root: "/new", was "."',)
 E = TypeVar("E")
 
 
@@ -84,10 +87,15 @@ class Running:
     def told(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
 
+    async def reload(self, config: Config) -> None:
+        before = len(self.told(ServerReloaded))
+        await self.reloads.send(config)
+        await eventually(lambda: len(self.told(ServerReloaded)) > before)
+
 
 @asynccontextmanager
 async def supervising(
-    fake: Fake, config: Config = CONFIG, count: int = 2
+    fake: Fake, config: Config = CONFIG, count: int = 2, unchangeable: Unchangeable | None = None
 ) -> AsyncIterator[Running]:
     """Run a supervisor; at the end nothing of it may be left, whichever way it ended."""
     before = descriptors()
@@ -101,6 +109,7 @@ async def supervising(
         observers=[events.append],
         drain=drain,
         reloads=receive,
+        unchangeable=unchangeable,
         command=fake.command,
     )
 
@@ -270,7 +279,7 @@ async def test_reload_replaces_all_one_by_one(fake: Fake) -> None:
     async with supervising(fake) as running:
         await running.reloads.send(with_root("/new"))
         await eventually(lambda: running.told(ServerReloaded))
-        assert running.told(ServerReloaded) == [ServerReloaded("/new", ())]
+        assert running.told(ServerReloaded) == [ServerReloaded("/new", (), ROOT_CHANGED)]
         assert [config["server"]["root"] for config in fake.configs()] == [".", ".", "/new", "/new"]
         await all_end([pid for _, pid in fake.log("start")[:2]])
         assert all(is_alive(pid) for _, pid in fake.log("start")[2:])
@@ -288,7 +297,7 @@ async def test_the_new_worker_takes_requests_when_the_old_one_has_said_that_it_d
         await running.reloads.send(with_root("/new"))
         await eventually(lambda: running.told(ServerReloaded))
         await eventually(lambda: len(fake.log("go")) == 2)
-        words = fake.log("start", "go", "drain")
+        words = fake.log("start", "go", "retire")
     old, new = words[0][1], words[2][1]
     assert [pid for _, pid in words] == [old, old, new, old, new]
 
@@ -309,6 +318,10 @@ async def test_what_a_reload_cannot_change(fake: Fake) -> None:
         await eventually(lambda: running.told(ServerReloaded))
         (reloaded,) = running.told(ServerReloaded)
         assert reloaded.kept == ("server.listen", "server.workers")
+        assert reloaded.changed == (
+            "server.drain_seconds: 10.0, was 0.3",
+            'log.level: "debug", was "info"',
+        )
         new = fake.configs()[-1]
         assert (new["server"]["listen"], new["log"]["level"]) == (list(LISTEN), "debug")
 
@@ -316,11 +329,77 @@ async def test_what_a_reload_cannot_change(fake: Fake) -> None:
 async def test_a_reload_that_needs_what_cannot_change(fake: Fake) -> None:
     async with supervising(fake) as running:
         await running.reloads.send(Config(server=ServerConfig(tid="listen", workers=1)))
+        await eventually(lambda: running.told(ServerReloaded))
+        (reloaded,) = running.told(ServerReloaded)
+        assert reloaded.kept == ("server.listen", "server.tid", "server.workers")
+
+
+async def test_a_reload_with_values_that_cannot_stand_together(fake: Fake) -> None:
+    async with supervising(fake) as running:
+        protocol = ProtocolConfig(timeout_min_seconds=3.0)
+        await running.reloads.send(attrs.evolve(CONFIG, protocol=protocol))
         await eventually(lambda: running.told(ReloadFailed))
         (failed,) = running.told(ReloadFailed)
-        assert failed.reason.startswith("server.workers: must be 1 while tid is")
+        assert failed.reason.startswith("protocol.timeout_min_seconds: ")
         assert failed.reason.endswith("; the server goes on as it was")
         assert len(fake.log("start")) == 2
+
+
+async def test_as_many_workers_by_another_word_is_no_change(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2))
+    async with supervising(fake) as running:
+        server = attrs.evolve(CONFIG.server, workers="auto")
+        await running.reloads.send(attrs.evolve(CONFIG, server=server))
+        await eventually(lambda: running.told(ServerReloaded))
+        assert running.told(ServerReloaded) == [ServerReloaded(".", ())]
+
+
+async def test_keys_that_the_caller_says_cannot_change(fake: Fake) -> None:
+    async with supervising(fake, unchangeable=lambda _: ["server.root"]) as running:
+        await running.reloads.send(with_root("/new"))
+        await eventually(lambda: running.told(ServerReloaded))
+        assert running.told(ServerReloaded) == [ServerReloaded(".", ("server.root",))]
+        assert fake.configs()[-1]["server"]["root"] == "."
+
+
+async def test_running_transfers_of_replaced_workers_take_their_time(
+    fake: Fake, impatient: None
+) -> None:
+    fake.does("busy")
+    async with supervising(fake) as running:
+        old = [pid for _, pid in fake.log("start")]
+        await running.reloads.send(with_root("/new"))
+        await eventually(lambda: running.told(ServerReloaded))
+        await trio.sleep(1.0)  # a drain would have ended them
+        assert all(map(is_alive, old))
+        running.drain.set()
+        await running.ended.wait()
+        # Of all four, and as many transfers as they have now.
+        assert running.told(ServerDraining) == [ServerDraining(8, 0.3)]
+        assert not fake.log("stop")
+
+
+async def test_replaced_workers_do_not_pile_up(fake: Fake) -> None:
+    fake.does("busy")
+    config = attrs.evolve(CONFIG, server=attrs.evolve(CONFIG.server, workers=1))
+    async with supervising(fake, config, 1) as running:
+        for count in range(1, RETIRED_MAX + 4):
+            root = attrs.evolve(config.server, root=Path(f"/{count}"))
+            await running.reload(attrs.evolve(config, server=root))
+            pids = [pid for _, pid in fake.log("start")]
+            await all_end(pids[: -RETIRED_MAX - 1])  # the oldest, which were told to drain
+            assert all(map(is_alive, pids[-RETIRED_MAX - 1 :]))
+        assert fake.log("drain") == fake.log("start")[:3]
+
+
+async def test_who_takes_no_more_configurations_says_so(fake: Fake) -> None:
+    async with supervising(fake) as running:
+        running.drain.set()
+        await running.ended.wait()
+        with pytest.raises(trio.BrokenResourceError):
+            await running.reloads.send(with_root("/new"))
 
 
 async def test_a_reload_with_which_no_worker_can_start(fake: Fake) -> None:
@@ -331,7 +410,7 @@ async def test_a_reload_with_which_no_worker_can_start(fake: Fake) -> None:
         await eventually(lambda: running.told(ReloadFailed))
         reason = "worker 1 does not want to; the server goes on as it was"
         assert running.told(ReloadFailed) == [ReloadFailed(reason)]
-        assert not fake.log("drain")
+        assert not fake.log("retire", "drain")
         fake.does("serve", 1)
         os.kill(pids[1], signal.SIGKILL)
         await eventually(lambda: len(fake.log("go")) == 3)

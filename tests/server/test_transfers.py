@@ -147,7 +147,7 @@ async def test_a_bug_of_ours_is_told_once_and_the_server_lives(
         with monkeypatch.context() as patch:
             patch.setattr(Store, "open_now", lambda *_, **__: None)
             patch.setattr(Store, name, broken)
-            assert (await world.board().ask(rrq("file")))[0] == error(0, "internal error")
+            assert (await world.board().ask(rrq("file")))[0] == error(0, "server error")
         assert await world.get("file") == b"x"
     world.bugs_expected = 1
     assert world.told(InternalError)[0].where == "transfer"

@@ -38,7 +38,10 @@ class Boss:
     address: Address = ("127.0.0.1", 0)
 
     def order(self, root: Path, level: Level = "info") -> None:
-        server = ServerConfig(root=root, listen=("127.0.0.1:69",), drain_seconds=0.3)
+        # This process is not to be confined.
+        server = ServerConfig(
+            root=root, listen=("127.0.0.1:69",), drain_seconds=0.3, landlock=False
+        )
         config = Config(server=server, log=LogConfig(format="logfmt", level=level))
         with open_group("127.0.0.1", 0, 1)[0] as sock:
             self.address = sock.getsockname()
@@ -108,6 +111,47 @@ def test_it_serves_from_go_to_drain(tmp_path: Path, capfd: pytest.CaptureFixture
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 2  # the transfers; the rest is for the supervisor to tell
     assert all(line.endswith(" worker=7") for line in lines)
+
+
+def test_retired_it_lets_its_transfers_take_their_time_until_it_drains(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(1500))
+
+    def script(boss: Boss) -> None:
+        boss.order(tmp_path)
+        boss.hear()
+        boss.say("go")
+        with Peer() as one, Peer() as other, Peer() as late:
+            _, source = one.ask(rrq(b"file"), boss.address)
+            other.ask(rrq(b"file"), boss.address)
+            boss.say("retire")
+            assert boss.hear() == ["draining", "2"]
+            late.send(rrq(b"file"), boss.address)
+            assert late.hears_nothing(0.6)  # twice what a drain would give
+            assert one.ask(ack(1), source)[0] == data(2, bytes(512))
+            assert one.ask(ack(2), source)[0] == data(3, bytes(476))
+            one.send(ack(3), source)
+            assert one.hears_nothing(0.1)
+            boss.say("drain")
+            assert boss.hear() == ["draining", "1"]
+            packet, _ = other.receive()
+            while packet == data(1, bytes(512)):
+                packet, _ = other.receive()
+            assert error_code(packet) == 0
+        assert boss.hear() == []
+
+    assert worked(script) == 0
+
+
+def test_retired_it_ends_with_its_transfers(tmp_path: Path) -> None:
+    def script(boss: Boss) -> None:
+        boss.order(tmp_path)
+        boss.hear()
+        boss.say("go")
+        boss.say("retire")
+        assert boss.hear() == ["draining", "0"]
+        assert boss.hear() == []
+
+    assert worked(script) == 0
 
 
 def test_sigterm_drains_and_may_come_twice(

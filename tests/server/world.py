@@ -12,12 +12,21 @@ import trio
 from trio.testing import MockClock
 
 import snowowl
-from snowowl.config import Config, LimitsConfig, ProtocolConfig, ServerConfig, WriteConfig
+from snowowl.config import (
+    AccessConfig,
+    Config,
+    LimitsConfig,
+    ProtocolConfig,
+    ServerConfig,
+    WriteConfig,
+)
 from snowowl.datagram.interface import Packet
 from snowowl.observe.events import (
     Event,
     InternalError,
+    ReloadFailed,
     RequestReceived,
+    ServerReloaded,
     ServerStarted,
     ServerStopped,
     TransferFinished,
@@ -97,6 +106,9 @@ class World:
         self.metrics: Metrics | None = None
         self.bugs_expected = 0
         self.drain = trio.Event()
+        self.retire = trio.Event()
+        self.unchangeable: list[str] = []
+        """Keys that a reload is told cannot change."""
         self._boards: list[SimEndpoint] = []
 
     def config(
@@ -110,6 +122,8 @@ class World:
         protocol: ProtocolConfig | None = None,
         overwrite: bool = False,
         size_max: int = 1 << 30,
+        limits: LimitsConfig | None = None,
+        access: AccessConfig | None = None,
     ) -> Config:
         """Return a configuration with uploads."""
         return Config(
@@ -122,7 +136,8 @@ class World:
             ),
             protocol=protocol or ProtocolConfig(),
             write=WriteConfig(enabled=True, overwrite=overwrite, size_max=size_max),
-            limits=LimitsConfig(transfers_max=transfers_max),
+            limits=limits or LimitsConfig(transfers_max=transfers_max),
+            access=access or AccessConfig(),
         )
 
     def file(self, name: str, octets: bytes) -> bytes:
@@ -147,9 +162,10 @@ class World:
         """
         clock = trio.lowlevel.current_clock()
         assert isinstance(clock, MockClock), "the test must ask for the fixture `clock`"
-        self.drain = trio.Event()
+        self.drain, self.retire = trio.Event(), trio.Event()
+        self._reloads, receive = trio.open_memory_channel[Config](0)
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._serve, config or self.config(), observers)
+            await nursery.start(self._serve, config or self.config(), receive, observers)
             try:
                 yield nursery
             finally:
@@ -158,6 +174,7 @@ class World:
     async def _serve(
         self,
         config: Config,
+        reloads: trio.MemoryReceiveChannel[Config],
         observers: tuple[Observer, ...],
         task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -167,8 +184,23 @@ class World:
             network=self.network,
             drain=self.drain,
             metrics=self.metrics,
+            retire=self.retire,
+            reloads=reloads,
+            unchangeable=lambda _: self.unchangeable,
             task_status=task_status,
         )
+
+    async def reload(self, config: Config) -> ServerReloaded | ReloadFailed:
+        """Have the server take another configuration; return what it says of it."""
+        before = len(self.events)
+        await self._reloads.send(config)
+        await trio.testing.wait_all_tasks_blocked()
+        (told,) = [
+            event
+            for event in self.events[before:]
+            if isinstance(event, ServerReloaded | ReloadFailed)
+        ]
+        return told
 
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:

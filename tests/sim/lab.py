@@ -93,7 +93,7 @@ def _show(day: Day, real: float, cpu: float) -> None:
         "datagrams": f"{fates['sent']:,} with {fates['octets']:,} octets",
         "sent again": f"{books.retransmitted:,} by the server, {day.repeats:,} by boards",
         "requests": f"{books.handed:,} came: {books.admitted:,} admitted, {books.doubled:,} came"
-        f" again, {books.malformed:,} malformed, {books.dropped:,} dropped",
+        f" again, {books.malformed:,} malformed, {books.refused:,} dropped",
         "server": f"{_counted(day.turns) or 'never restarted'}; {day.cuts:,} partitions",
         "faults": ", ".join(f"{name} {fates[name]:,}" for name in FAULTS if fates[name]),
         "time": f"{day.now:,.0f} virtual seconds in {real:.1f} s ({cpu:.1f} s of CPU)",

@@ -19,12 +19,13 @@ from snowowl.config import Config, parse_listen
 from snowowl.datagram.capabilities import Capabilities
 from snowowl.datagram.interface import Endpoint, LocalAddress, Received, Transmit, Unsent
 from snowowl.observe.events import (
+    LATER,
     Event,
     InternalError,
     RequestDoubled,
     RequestMalformed,
     RequestReceived,
-    RequestsDropped,
+    RequestsRefused,
     ServerDraining,
     ServerStarted,
     ServerStopped,
@@ -115,7 +116,7 @@ class Books:
     finished: int = 0
     malformed: int = 0
     doubled: int = 0
-    dropped: int = 0
+    refused: int = 0
     started: int = 0
     stopped: int = 0
     octets: int = 0
@@ -137,8 +138,8 @@ class Books:
                 self.malformed += 1
             case RequestDoubled():
                 self.doubled += 1
-            case RequestsDropped(count):
-                self.dropped += count
+            case RequestsRefused(refusal, count) if refusal not in LATER:
+                self.refused += count
             case InternalError(_, traceback):
                 self.bugs.append(traceback)
             case ServerStarted():
@@ -148,7 +149,7 @@ class Books:
 
     def problems(self) -> list[str]:
         """Return what does not add up."""
-        told = self.admitted + self.malformed + self.doubled + self.dropped
+        told = self.admitted + self.malformed + self.doubled + self.refused
         found = [f"internal error: {bug}" for bug in self.bugs]
         if told != self.handed:
             found.append(f"{self.handed} datagrams came, {told} were accounted for: {self}")

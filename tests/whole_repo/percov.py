@@ -36,7 +36,7 @@ from tests.whole_repo.own_tests import ROOT, modules, tests_of
 WHOLE: Final = ("wire", "protocol")
 """Rings of which nothing may be left out."""
 QUICK: Final = (*WHOLE, "observe", "config")
-SLOW: Final = ("testing", "content", "datagram", "server", "client", "cli")
+SLOW: Final = ("testing", "content", "datagram", "host", "server", "client", "cli")
 LIST: Final = Path(__file__).with_name("percov.txt")
 
 SPREAD: Final = 2

@@ -1,0 +1,434 @@
+"""What a server takes from those who do not answer, and that it takes it from nobody else."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock
+
+from snowowl.config import AccessConfig, Config, LimitsConfig
+from snowowl.observe.events import (
+    AccessNarrowed,
+    Refusal,
+    RequestMalformed,
+    RequestReceived,
+    RequestsRefused,
+)
+from snowowl.observe.observers import Observers
+from snowowl.protocol.outcome import Outcome, OutcomeKind
+from snowowl.server import guarding
+from snowowl.server.guard import ERRORS_AT_ONCE, KNOWN_SECONDS, REQUESTS_AT_ONCE, Guard
+from snowowl.server.guarding import LOOK_SECONDS_MAX
+from snowowl.server.refusals import Refusals
+from snowowl.server.registry import Admitted, Registry
+from snowowl.testing.playbook import ack, data, error, oack
+from snowowl.testing.simnetwork import SimNetwork, socket_address
+from snowowl.wire.codec import opcode_of
+from snowowl.wire.constants import Opcode
+from snowowl.wire.packets import ReadRequest
+from tests.server.world import SERVER, Tid, World, rrq, wrq
+
+FEW = LimitsConfig(requests_per_second=1.0, requests_per_second_total=100.0)
+
+
+def guard_of(limits: LimitsConfig) -> Guard:
+    """Return a guard that tells nobody."""
+    return Guard(Config(limits=limits), Refusals(Observers()), unknown_is_public=False)
+
+
+def peer(number: int) -> bytes:
+    """Return a peer with an address of its own."""
+    return socket_address(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 2000)
+
+
+def begun(guard: Guard, who: bytes, now: float) -> Admitted | None:
+    """Admit a request, if the guard lets it pass."""
+    source = guard.take_request(who, now)
+    if source is None:
+        return None
+    endpoint = SimNetwork().bind("192.0.2.1", 69)
+    admitted = Admitted(
+        who, "", None, b"", ReadRequest(b"f"), endpoint, who, now, guard=guard, source=source
+    )
+    guard.begin(admitted)
+    return admitted
+
+
+def refused(world: World) -> dict[Refusal, int]:
+    """Return what the server has told of."""
+    counts: dict[Refusal, int] = {}
+    for event in world.told(RequestsRefused):
+        counts[event.refusal] = counts.get(event.refusal, 0) + event.count
+    return counts
+
+
+# Buckets.
+
+
+async def test_who_never_answers_gets_no_more_than_its_rate(clock: MockClock) -> None:
+    guard = guard_of(FEW)
+    passed = sum(begun(guard, peer(1), now / 10) is not None for now in range(1000))
+    assert passed == pytest.approx(REQUESTS_AT_ONCE + 100, abs=1)
+    assert begun(guard, peer(2), 100.0) is not None
+    assert guard.counts[Refusal.REQUESTS] == 1000 - passed
+
+
+async def test_who_answers_has_its_tokens_back_and_is_known(clock: MockClock) -> None:
+    """A thousand at once, and of those that all share it takes none for an hour."""
+    guard = guard_of(FEW)
+    for _ in range(1000):
+        admitted = begun(guard, peer(1), 5.0)
+        assert admitted is not None
+        admitted.answered()
+        guard.ended(admitted, Outcome(OutcomeKind.COMPLETED))
+    assert guard.unanswered == 0
+    flood = [begun(guard, peer(number), 6.0) for number in range(100, 2000)]
+    assert sum(admitted is not None for admitted in flood) == pytest.approx(
+        REQUESTS_AT_ONCE * 100 / 2, abs=1
+    )
+    assert begun(guard, peer(1), 7.0) is not None
+    assert begun(guard, peer(2), 6.0) is None
+    later = 6.0 + KNOWN_SECONDS
+    for number in range(3000, 5000):
+        begun(guard, peer(number), later)
+    assert begun(guard, peer(1), later) is None
+
+
+async def test_who_asks_again_gets_through_a_flood(clock: MockClock) -> None:
+    """Of 2000 forged addresses a second, each seen once, 100 pass; whoever asks twice passes."""
+    guard = guard_of(FEW)
+    honest = [peer(1_000_000 + number) for number in range(40)]
+    asked_at = {who: 20.0 + index / 40 for index, who in enumerate(honest)}
+    passed: dict[bytes, int] = {}
+    forged = 0
+    for step in range(60_000):
+        now = step / 2000
+        forged += begun(guard, peer(step), now) is not None
+        for who in honest:
+            if who not in passed and now >= asked_at[who]:
+                tries = 1 + int(now - 20.0)
+                asked_at[who] += 1.0  # a client's timeout
+                if begun(guard, who, now) is not None:
+                    passed[who] = tries
+    assert len(passed) == len(honest)
+    assert max(passed.values()) <= 3
+    assert forged < 250 + 30 * 100 + 10
+
+
+async def test_an_error_costs_a_token_of_its_own_kind(world: World, clock: MockClock) -> None:
+    """A boot loader probes for files that are missing; an address that is forged is sent few ERRORs."""
+    limits = LimitsConfig(requests_per_second=1.0, errors_per_second=2.0)
+    async with world.serving(world.config(limits=limits)):
+        board = world.board()
+        heard = 0
+        for _ in range(50):
+            packet, _ = await board.ask(rrq("missing-file"))
+            heard += packet == error(1, "file not found")
+        assert heard == pytest.approx(ERRORS_AT_ONCE * 2 + 0.05 * 30 * 2, abs=3)
+        assert (await world.board(2001).ask(b"\0\7dir\0octet\0")) == (b"", b"")
+        assert world.told(RequestMalformed)[-1].answered is False
+        other = world.board(host="192.0.2.10")
+        assert (await other.ask(b"\0\7dir\0octet\0"))[0] == error(4, "illegal")
+    assert refused(world) == {Refusal.ERRORS: 51 - heard}
+
+
+async def test_all_together_are_sent_few_errors_but_for_those_that_are_known(
+    world: World, clock: MockClock
+) -> None:
+    world.file("file", b"x")
+    limits = LimitsConfig(errors_per_second_total=1.0)
+    async with world.serving(world.config(limits=limits)):
+        known = world.board()
+        _, tid = await known.ask(rrq("file"))
+        known.send(ack(1), tid)
+        answers = []
+        for number in range(30):
+            board = world.board(host=f"192.0.2.{50 + number}")
+            answers.append((await board.ask(rrq("missing-file")))[0])
+        assert sum(map(bool, answers)) == pytest.approx(ERRORS_AT_ONCE, abs=3)
+        assert (await known.ask(rrq("missing-file")))[0] == error(1, "file not found")
+
+
+async def test_strays_are_answered_as_seldom(world: World, clock: MockClock) -> None:
+    world.file("file", bytes(2000))
+    limits = LimitsConfig(errors_per_second=1.0)
+    async with world.serving(world.config(limits=limits)):
+        _, tid = await world.board().ask(rrq("file"))
+        stray = world.board(host="192.0.2.10")
+        heard = 0
+        for _ in range(30):
+            packet, _ = await stray.ask(ack(1), tid)
+            heard += packet == error(5, "unknown TID")
+        assert heard == pytest.approx(ERRORS_AT_ONCE, abs=2)
+
+
+@pytest.mark.parametrize("tid", get_args(Tid))
+async def test_a_request_that_is_repeated_takes_a_token_each_time(
+    world: World, clock: MockClock, tid: Tid
+) -> None:
+    world.file("file", bytes(2000))
+    limits = LimitsConfig(requests_per_second=1.0)
+    async with world.serving(world.config(tid, limits=limits)):
+        board = world.board()
+        board.send(rrq("file"))
+        await trio.sleep(0.01)
+        for _ in range(99):
+            board.send(rrq("file"))
+        await trio.sleep(0.5)
+        sent = world.sent_by_server(board.endpoint.address)
+        assert len(sent) == REQUESTS_AT_ONCE
+    assert refused(world) == {Refusal.REQUESTS: 95}
+
+
+async def test_what_is_malformed_or_doubled_takes_none(world: World, clock: MockClock) -> None:
+    world.file("file", bytes(2000))
+    limits = LimitsConfig(requests_per_second=1.0)
+    async with world.serving(world.config("listen", limits=limits)):
+        board = world.board()
+        for _ in range(10):
+            assert opcode_of((await board.ask(b"\0\1file\0"))[0]) == Opcode.ERROR
+        await board.ask(rrq("file"))
+        await board.ask(ack(1))
+        for _ in range(10):
+            board.send(rrq("file"))
+        await board.receive()
+        assert (await world.board(2001).ask(rrq("file")))[0] == data(1, bytes(512))
+    assert not refused(world)
+
+
+@pytest.mark.parametrize(("code", "answers"), [(0, True), (8, True), (4, False), (5, False)])
+async def test_an_error_is_an_answer_if_it_is_how_clients_break_off(
+    world: World, clock: MockClock, code: int, answers: bool
+) -> None:
+    """A TFTP program that is the victim of a forged request sends ERRORs, too: of other kinds."""
+    world.file("file", bytes(2000))
+    limits = LimitsConfig(requests_per_second=0.01)
+    async with world.serving(world.config(limits=limits)):
+        packet = b""
+        for port in range(2000, 2010):
+            board = world.board(port)
+            packet, tid = await board.ask(rrq("file", tsize=0))
+            board.send(error(code), tid)
+            await trio.sleep(0.01)
+        assert bool(packet) is answers
+
+
+# The half-open table.
+
+
+@pytest.mark.parametrize("tid", get_args(Tid))
+@pytest.mark.parametrize("writes", [False, True])
+async def test_the_oldest_without_an_answer_gives_way(
+    world: World, clock: MockClock, tid: Tid, *, writes: bool
+) -> None:
+    world.file("file", bytes(2000))
+    async with world.serving(world.config(tid, limits=LimitsConfig(unanswered_max=3))):
+        answered = world.board(1999)
+        _, port = await answered.ask(rrq("file"))
+        assert (await answered.ask(ack(1), port))[0] == data(2, bytes(512))
+        boards = [world.board(2000 + number) for number in range(5)]
+        for number, board in enumerate(boards):
+            await board.ask(wrq(f"up-{number}") if writes else rrq("file"))
+        assert world.outcomes() == [OutcomeKind.GAVE_WAY] * 2
+        for board in boards[:2]:  # silently, and for good
+            assert await board.hears_nothing(8.0)
+        assert (await boards[4].receive())[0]  # sent again meanwhile
+        answered.send(ack(2), port)
+        heard = [(await answered.receive())[0][:4] for _ in range(30)]  # DATA 2 again, and
+        assert data(3) in heard
+    assert refused(world)[Refusal.UNANSWERED] == 2
+
+
+async def test_one_that_gives_way_before_it_has_begun_never_does(
+    world: World, clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from snowowl.content.store import Store
+
+    world.file("file", bytes(2000))
+    opened = Store.open_now
+
+    async def slowly(store: Store, name_untrusted: bytes, *, netascii: bool) -> object:
+        await trio.sleep(1.0)
+        return opened(store, name_untrusted, netascii=netascii)
+
+    monkeypatch.setattr(Store, "open_now", lambda *_, **__: None)
+    monkeypatch.setattr(Store, "open", slowly)
+    async with world.serving(world.config(limits=LimitsConfig(unanswered_max=1))):
+        first, second = world.board(2000), world.board(2001)
+        first.send(rrq("file"))
+        second.send(rrq("file"))
+        assert (await second.receive(2.0))[0] == data(1, bytes(512))
+        assert await first.hears_nothing(5.0)
+        assert world.outcomes() == [OutcomeKind.GAVE_WAY]
+
+
+# Transfers.
+
+
+async def test_one_client_has_so_many_transfers_and_another_one_others(
+    world: World, clock: MockClock
+) -> None:
+    world.file("file", bytes(2000))
+    async with world.serving(world.config(limits=LimitsConfig(client_transfers_max=2))):
+        boards = [world.board(port) for port in (2000, 2001, 2002)]
+        _, tid = await boards[0].ask(rrq("file"))
+        await boards[1].ask(rrq("file"))
+        assert (await boards[2].ask(rrq("file")))[0] == error(0, "try again")
+        other = world.board(host="192.0.2.10")
+        assert (await other.ask(rrq("file")))[0] == data(1, bytes(512))
+        boards[0].send(error(0, "stop"), tid)
+        await trio.sleep(0.1)
+        assert (await boards[2].ask(rrq("file")))[0] == data(1, bytes(512))
+    assert refused(world) == {Refusal.CLIENT_TRANSFERS: 1}
+
+
+@pytest.mark.parametrize("request_", [rrq("file"), wrq("up")])
+async def test_a_transfer_that_takes_too_long_is_told_so(
+    world: World, clock: MockClock, request_: bytes
+) -> None:
+    """Even if its client acknowledges all the time."""
+    world.file("file", bytes(512 * 2000))
+    limits = LimitsConfig(transfer_seconds_max=300.0)
+    async with world.serving(world.config(limits=limits)):
+        board = world.board()
+        start = trio.current_time()
+        packet, tid = await board.ask(request_)
+        for number in range(1, 1000):
+            answer = ack(number) if packet[1] == Opcode.DATA else data(number, bytes(512))
+            await trio.sleep(3.0)
+            while (heard := await board.receive(0.01))[0]:
+                packet, tid = heard
+            if opcode_of(packet) == Opcode.ERROR:
+                break
+            board.send(answer, tid)
+        assert packet == error(0, "the transfer took too long (limits.transfer_seconds_max)")
+        assert 300 <= trio.current_time() - start <= 300 + 4
+    assert world.outcomes() == [OutcomeKind.TIMED_OUT]
+    assert not (world.root / "up").exists()
+
+
+async def test_a_limit_of_time_that_is_lowered_holds_within_a_minute(clock: MockClock) -> None:
+    guard, registry = guard_of(LimitsConfig()), Registry()
+    admitted = begun(guard, peer(1), trio.current_time())
+    assert admitted is not None
+    registry.add(admitted)
+    delivered: list[float] = []
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                Admitted, "deliver", lambda self, event: delivered.append(trio.current_time())
+            )
+            nursery.start_soon(guarding.end_overdue, registry, guard)
+            await trio.sleep(100)
+            guard.configure(Config(limits=LimitsConfig(transfer_seconds_max=101.0)))
+            await trio.sleep(LOOK_SECONDS_MAX + 1)
+        nursery.cancel_scope.cancel()
+    assert delivered
+    assert 101 <= delivered[0] - start <= 100 + LOOK_SECONDS_MAX
+
+
+async def test_a_window_is_cut_to_its_octets(world: World, clock: MockClock) -> None:
+    world.file("file", bytes(20_000))
+    limits = LimitsConfig(window_octets_max=4096)
+    async with world.serving(world.config(limits=limits)):
+        for port, options in enumerate(
+            ({"windowsize": 64, "blksize": 1024}, {"blksize": 1024, "windowsize": 64}), 2000
+        ):
+            granted = dict(options, windowsize=4)
+            assert (await world.board(port).ask(rrq("file", **options)))[0] == oack(**granted)
+        assert (await world.board(2002).ask(rrq("file", windowsize=64)))[0] == oack(windowsize=8)
+        whole = await world.board(2003).ask(rrq("file", windowsize=3, blksize=1400))
+        assert whole[0] == oack(windowsize=2, blksize=1400)
+
+
+# Access.
+
+
+@pytest.mark.parametrize("tid", get_args(Tid))
+async def test_a_client_that_is_not_served_is_told_so(
+    world: World, clock: MockClock, tid: Tid
+) -> None:
+    world.file("file", b"x")
+    access = AccessConfig(allow=("192.0.2.0/28", "2001:db8:7::/48"))
+    async with world.serving(world.config(tid, access=access)):
+        denied = world.board(host="192.0.2.99")
+        told = error(2, "your network is not served here")
+        assert (await denied.ask(rrq("file-with-a-long-name.img", blksize=512)))[0] == told
+        assert (await denied.ask(wrq("up")))[0] == error(2, "denied")
+        for packet in (ack(1), error(0), b"\0\7dir\0octet\0", b"", b"\0\1"):
+            denied.send(packet)
+            await denied.receive(0.01)
+        assert await denied.hears_nothing()
+        assert (await world.board(host="2001:db8:8::1").ask(rrq("file")))[0] == error(2, "denied")
+        assert (await world.board(host="192.0.2.9").ask(rrq("file")))[0] == data(1, b"x")
+        assert (await world.board(host="2001:db8:7::1").ask(rrq("file")))[0] == data(1, b"x")
+    assert len(world.told(RequestReceived)) == 2
+    assert refused(world) == {Refusal.NETWORK: 8}
+
+
+async def test_a_public_address_is_narrowed_and_it_is_said(world: World, clock: MockClock) -> None:
+    world.file("file", b"x")
+    listen = ("8.8.4.4:69", f"{SERVER}:69", "[2a00::7]:69")
+    async with world.serving(world.config(listen=listen)):
+        far = world.board(host="1.1.1.1", server="8.8.4.4")
+        assert (await far.ask(rrq("file")))[0] == error(2, "denied")
+        assert (await world.board(server="8.8.4.4").ask(rrq("file")))[0] == data(1, b"x")
+        home = world.board(2001, host="1.1.1.1", server=SERVER)
+        assert (await home.ask(rrq("file")))[0] == data(1, b"x")
+    assert world.told(AccessNarrowed) == [AccessNarrowed(("8.8.4.4", "2a00::7"))]
+
+
+async def test_nothing_is_narrowed_where_something_is_allowed(
+    world: World, clock: MockClock
+) -> None:
+    config = world.config(listen=("8.8.4.4:69",), access=AccessConfig(allow=("0.0.0.0/0",)))
+    world.file("file", b"x")
+    async with world.serving(config):
+        far = world.board(host="1.1.1.1", server="8.8.4.4")
+        assert (await far.ask(rrq("file")))[0] == data(1, b"x")
+    assert not world.told(AccessNarrowed)
+
+
+@pytest.mark.parametrize(
+    ("listen", "narrowed"),
+    [("*:69", ("8.8.4.4", "2a00::7")), ("0.0.0.0:69", ("8.8.4.4",)), ("[::]:69", ("2a00::7",))],
+)
+async def test_a_wildcard_stands_for_the_addresses_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, clock: MockClock, listen: str, narrowed: tuple[str, ...]
+) -> None:
+    from ipaddress import ip_address
+
+    from snowowl.datagram.system import SystemNetwork
+
+    addresses = ("127.0.0.1", "8.8.4.4", "::1", "2a00::7")
+    packed = tuple(ip_address(host).packed for host in addresses)
+    monkeypatch.setattr(guarding, "machine_addresses", lambda: packed)
+    config = Config(server=attrs.evolve(Config().server, listen=(listen,)))
+    found = tuple(guarding._public_addresses(config, SystemNetwork()))
+    assert found == narrowed
+
+
+# A new configuration.
+
+
+async def test_a_new_configuration_keeps_what_is_known(clock: MockClock) -> None:
+    guard = guard_of(LimitsConfig(requests_per_second_total=1.0))
+    admitted = begun(guard, peer(1), 5.0)
+    assert admitted is not None
+    admitted.answered()
+    guard.configure(
+        Config(
+            limits=LimitsConfig(requests_per_second_total=0.1),
+            access=AccessConfig(deny=("10.0.0.9",)),
+        )
+    )
+    while begun(guard, peer(2), 5.0) is not None:
+        pass
+    assert begun(guard, peer(3), 5.0) is None
+    assert begun(guard, peer(1), 5.0) is not None
+    assert not guard.serves(peer(9), None)
+    assert guard.serves(peer(8), None)
