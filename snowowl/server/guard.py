@@ -177,8 +177,10 @@ class Guard:
             self._known.put(source.key, source)
         source.known_until = now + KNOWN_SECONDS
 
-    def ended(self, admitted: Admitted, outcome: Outcome) -> None:
-        """Note how a request ended; if it was answered before, that makes no difference."""
+    def ended(self, admitted: Admitted, outcome: Outcome, refusal: Refusal | None = None) -> None:
+        """Note how a request ended; if it was answered before, only the limit that it met counts."""
+        if refusal is not None:
+            self.refusals.note(refusal, admitted.peer)
         if admitted not in self._unanswered:
             return
         peer_ended_it = outcome.kind in (OutcomeKind.PROBED, OutcomeKind.ABORTED)

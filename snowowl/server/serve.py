@@ -78,16 +78,13 @@ async def serve(
     ``addresses = await nursery.start(snowowl.serve, config)`` returns when requests can come in,
     with the addresses that are bound, as texts like ``192.0.2.1:69``.
 
-    Raises ListenError if an address cannot be listened on, RootError if the root cannot be opened;
-    both are OSErrors that say what to do.  Cancelled, it tells the peers of running transfers by
-    ERROR 0.
+    Raises ListenError or RootError if it cannot begin: OSErrors that say what to do.  Cancelled, it
+    tells the peers of running transfers by ERROR 0.
     """
     with ExitStack() as end, ExitStack() as stack:
         told = Observers(observers if metrics is None else (*observers, metrics))
         stack.enter_context(nullcontext() if reloads is None else reloads)
-        if network is None:
-            network = system_network(config)
-            stack.callback(network.close)
+        network = network or _system_network(config, stack)
         first = await open_generation(config, network)
         generations = stack.enter_context(closing(Generations(first)))
         endpoints = _listen(config, network, stack)
@@ -96,9 +93,8 @@ async def serve(
         guard = make_guard(config, network, told, stack)
         async with trio.open_nursery() as pumps:
             pumps.start_soon(generations.keep_count)
-            exchanges = stack.enter_context(
-                closing(_exchanges(config, network, pumps, told, guard))
-            )
+            exchanges = _exchanges(config, network, pumps, told, guard)
+            stack.callback(exchanges.close)
             pumps.start_soon(attend, guard, registry)
             service = Service(generations, exchanges, registry, told)
             readings = Readings(generations, exchanges, registry, told)
@@ -130,6 +126,13 @@ async def serve(
             finally:
                 readings.stop()
             pumps.cancel_scope.cancel()
+
+
+def _system_network(config: Config, stack: ExitStack) -> Network:
+    """Make the network of this machine, until the stack is left."""
+    network = system_network(config)
+    stack.callback(network.close)
+    return network
 
 
 def _count(counted: Counted, metrics: Metrics | None, stack: ExitStack) -> None:

@@ -160,7 +160,7 @@ def _measure_all(root: Path) -> list[Measured]:
             serving(root=root, config=config) as server,
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opener,
         ):
-            target = (server.host, server.port)
+            target = transfer = (server.host, server.port)
             opener.settimeout(5.0)
             if when != "others":
                 opener.sendto(rrq(), target)
