@@ -38,6 +38,7 @@ from snowowl.server.supervisor import (
     PAUSE_MIN_SECONDS,
     YOUNG_SECONDS,
     Pauses,
+    share_of,
     supervise,
     worker_count,
 )
@@ -130,10 +131,20 @@ async def test_all_workers_start_before_it_is_told_that_the_server_has(fake: Fak
 
 
 async def test_each_gets_its_share(fake: Fake) -> None:
-    config = attrs.evolve(CONFIG, limits=LimitsConfig(transfers_max=101))
+    limits = LimitsConfig(transfers_max=101, unanswered_max=100, requests_per_second_total=60.0)
+    config = attrs.evolve(CONFIG, limits=limits)
     async with supervising(fake, config, 3):
         configs = fake.configs()
     assert [config["limits"]["transfers_max"] for config in configs] == [34] * 3
+    assert [config["limits"]["unanswered_max"] for config in configs] == [34] * 3
+    assert [config["limits"]["requests_per_second_total"] for config in configs] == [20.0] * 3
+    whole = limits.client_transfers_max, limits.requests_per_second
+    assert (
+        share_of(limits, 3).client_transfers_max,
+        share_of(limits, 3).requests_per_second,
+    ) == whole
+    assert share_of(LimitsConfig(errors_per_second_total=0), 3).errors_per_second_total == 0
+    assert share_of(LimitsConfig(open_files_max=20), 3).open_files_max == 16
     assert [config["server"]["workers"] for config in configs] == [1] * 3
 
 
