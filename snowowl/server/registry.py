@@ -60,6 +60,8 @@ class Admitted:
     """Who wants to know what becomes of it, until its client has answered."""
     source: Source | None = None
     """Whose limits it counts for."""
+    repeats: int = 0
+    """How often it came again before it was answered; each time it cost a token."""
     gave_way: bool = False
     """It is to end before it begins: see `limits.unanswered_max`."""
 

@@ -156,6 +156,7 @@ def _measure_all(root: Path) -> list[Measured]:
     whens = sorted({kind.when for kind in KINDS})
     for when in whens:
         config = config_for(when, root)
+        transfer = ("", 0)
         with (
             serving(root=root, config=config) as server,
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opener,
