@@ -17,7 +17,7 @@ All is in one process: `server.workers` is for the command `snowowl serve`, whos
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing, nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 
 import trio
 
@@ -85,16 +85,15 @@ async def serve(
         told = Observers(observers if metrics is None else (*observers, metrics))
         stack.enter_context(nullcontext() if reloads is None else reloads)
         network = network or _system_network(config, stack)
-        first = await open_generation(config, network)
-        generations = stack.enter_context(closing(Generations(first)))
+        generations = Generations(await open_generation(config, network))
+        stack.callback(generations.close)
         endpoints = _listen(config, network, stack)
         addresses = tuple(address.text(endpoint.address) for endpoint in endpoints)
         registry, ending = Registry(), Ending(drain, retire)
         guard = make_guard(config, network, told, stack)
         async with trio.open_nursery() as pumps:
             pumps.start_soon(generations.keep_count)
-            exchanges = _exchanges(config, network, pumps, told, guard)
-            stack.callback(exchanges.close)
+            exchanges = _exchanges(config, network, pumps, told, guard, stack)
             pumps.start_soon(attend, guard, registry)
             service = Service(generations, exchanges, registry, told)
             readings = Readings(generations, exchanges, registry, told)
@@ -113,9 +112,7 @@ async def serve(
                                 _begin(acceptor, config, exchanges, told, pumps, accepting)
                             if reloads is not None:
                                 accepting.start_soon(reloading.run, reloads)
-                            told.emit(ServerStarted(addresses, str(config.server.root)))
-                            _tell_datapath(config, network, told)
-                            end.callback(told.emit, ServerStopped())
+                            _announce(config, addresses, network, told, end)
                             task_status.started(addresses)
                             await ending.asked()
                             accepting.cancel_scope.cancel()
@@ -141,6 +138,15 @@ def _count(counted: Counted, metrics: Metrics | None, stack: ExitStack) -> None:
         stack.callback(metrics.add_source(counted))
 
 
+def _announce(
+    config: Config, addresses: Sequence[str], network: Network, told: Observers, end: ExitStack
+) -> None:
+    """Say that requests can come in, and at the end that all is closed."""
+    told.emit(ServerStarted(tuple(addresses), str(config.server.root)))
+    _tell_datapath(config, network, told)
+    end.callback(told.emit, ServerStopped())
+
+
 def _tell_datapath(config: Config, network: Network, told: Observers) -> None:
     """Say which way to the kernel is used, and what was asked for and cannot be had."""
     capabilities = network.capabilities
@@ -153,10 +159,15 @@ def _tell_datapath(config: Config, network: Network, told: Observers) -> None:
 
 
 def _exchanges(
-    config: Config, network: Network, pumps: trio.Nursery, told: Observers, guard: Guard
+    config: Config,
+    network: Network,
+    pumps: trio.Nursery,
+    told: Observers,
+    guard: Guard,
+    stack: ExitStack,
 ) -> Exchanges:
-    """Make the keeper of the sockets that answers come from."""
-    return Exchanges(
+    """Make the keeper of the sockets that answers come from, until the stack is left."""
+    exchanges = Exchanges(
         network,
         pumps,
         told,
@@ -165,6 +176,8 @@ def _exchanges(
         tuning=tuning_of(config),
         may_answer=guard.take_error,
     )
+    stack.callback(exchanges.close)
+    return exchanges
 
 
 def _acceptors(
