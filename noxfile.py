@@ -22,6 +22,14 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 RUNGS = ["portable", "mmsg", "gso", "gso-one-by-one", "gso-sendfile", "gso-zerocopy"]
 """Those of tests/rungs.py."""
 
+INSTALLED = """
+from importlib.metadata import distributions
+for found in sorted(distributions(), key=lambda each: each.name.lower()):
+    if found.name not in ("snowowl", "pip"):
+        print(f"{found.name}=={found.version}")
+"""
+"""Says what is installed beside the project itself, pinned."""
+
 
 def install(session: nox.Session, *groups: str) -> None:
     """Install the project, editable, and dependency groups (PEP 735)."""
@@ -41,6 +49,29 @@ def lint(session: nox.Session) -> None:
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+
+
+@nox.session(default=False)
+def security(session: nox.Session) -> None:
+    """Look for what attackers like, with ruff and bandit, and list every exception with its reason."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint", "security"))
+    # S101: see pyproject.toml.  The words of the command line go before that.
+    session.run("ruff", "check", "--select", "S", "--ignore", "S101", "snowowl", "examples")
+    session.run("bandit", "--quiet", "--configfile", "pyproject.toml", "--recursive", "snowowl")
+    session.run("python", "tests/whole_repo/exceptions.py")
+
+
+@nox.session(default=False, reuse_venv=False)
+def audit_deps(session: nox.Session) -> None:
+    """Look up known vulnerabilities of all that an installation brings; no answer is a failure."""
+    session.install(".")
+    installed = session.run("python", "-c", INSTALLED, silent=True)
+    pins = Path(session.create_tmp()).resolve() / "installed.txt"
+    pins.write_text(str(installed), encoding="utf-8")
+    session.install(*nox.project.dependency_groups(PYPROJECT, "security"))
+    # Without --strict, a package that the service does not tell of would count as one without faults.
+    strict = ["--strict", "--progress-spinner", "off", "--no-deps", "--disable-pip"]
+    session.run("pip-audit", *strict, "--requirement", str(pins), *session.posargs)
 
 
 @nox.session
@@ -132,6 +163,16 @@ def netboot(session: nox.Session) -> None:
     """Boot iPXE, PXELINUX, EDK2, GRUB and U-Boot in QEMU from the server (root, Debian's QEMU)."""
     install(session)
     session.run("python", "-m", "pytest", "-m", "netboot", "tests/netboot", *session.posargs)
+
+
+@nox.session(default=False)
+def container(session: nox.Session) -> None:
+    """Build the Containerfile and run the image (root; buildah and mmdebstrap of Debian)."""
+    install(session)
+    patient = ["-o", "faulthandler_timeout=0"]  # a base image takes minutes
+    session.run(
+        "python", "-m", "pytest", "-m", "container", *patient, "tests/deploy", *session.posargs
+    )
 
 
 @nox.session(default=False)

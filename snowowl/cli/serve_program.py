@@ -63,6 +63,7 @@ def run(config: Config, configure: Configure, file: Path | None = None) -> int:
         try:
             startup.give_up_privileges(program.config, program.log)
             startup.check_root(program.config.server.root)
+            startup.check_file(file, program.log)
             program.open_outputs()
             if alone:
                 program.confinement = startup.confine_to(program.config, file, program.log)

@@ -171,6 +171,18 @@ def check_root(root: Path) -> None:
         raise RootError(root, error) from error
 
 
+def check_file(file: Path | None, tell: Tell) -> None:
+    """Warn of a configuration that a reload will not be able to read."""
+    if file is not None and not os.access(file, os.R_OK):
+        user = identity.user_name(os.geteuid()) if hasattr(os, "geteuid") else "this user"
+        tell(
+            KeyWithoutEffect(
+                f"{file}: user {user} may not read it, so SIGHUP cannot read it anew; give it to that"
+                " user's group, or let others read it"
+            )
+        )
+
+
 def check_python() -> None:
     """See that workers can be started by who we are now.  Raises StartError."""
     for text in (sys.executable, os.__file__, __file__):

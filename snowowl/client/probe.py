@@ -128,9 +128,15 @@ async def _fetch(
             raise
     finally:
         probe.seconds = trio.current_time() - started
-        if sessions:
-            transfer, ended_at = sessions[-1].transfer, sessions[-1].ended_at
-            probe.seconds = (ended_at or trio.current_time()) - started
-            probe.announced = transfer.terms.tsize
-            probe.granted = transfer.terms.granted
-            probe.retransmitted = transfer.retransmitted
+        _learn(probe, sessions[-1:], started)
+
+
+def _learn(probe: Probe, last: list[Session], started: float) -> None:
+    """Fill in what the last session tells; there is none if the host has no address."""
+    for session in last:
+        transfer = session.transfer
+        if session.ended_at:
+            probe.seconds = session.ended_at - started
+        probe.announced = transfer.terms.tsize
+        probe.granted = transfer.terms.granted
+        probe.retransmitted = transfer.retransmitted

@@ -21,8 +21,9 @@ from snowowl.wire.codec import Buffer
 from snowowl.wire.constants import HEADER_SIZE, TSIZE_MAX
 from snowowl.wire.netascii import Decoder
 
-LITERAL_NAMES: Final = NameRules(strip_trailing=False, backslash=False)
-_REPLACE: Final = WritePolicy(enabled=True, overwrite=True, patterns=("*",), size_max=TSIZE_MAX)
+LITERAL_NAMES: Final = NameRules(strip_trailing=False, backslash=False, hidden=True)
+_REPLACE: Final = WritePolicy(enabled=True, overwrite=True, size_max=TSIZE_MAX, mode=0o666)
+"""As every program that makes files: the umask says who may do what with them."""
 
 
 class MemorySink:

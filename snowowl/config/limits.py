@@ -61,8 +61,8 @@ class LimitsConfig:
         metadata=doc(
             "How many requests of one client address may begin a transfer, in the long run, that"
             " the client never answers: its address may be forged. A client that answers has its"
-            " request back, so no honest one meets this. Five times as many may come at once. 0: no"
-            " limit.",
+            " request back, so no honest one meets this. Five times as many may come at once, ten"
+            " times from a client that has answered before. 0: no limit.",
         ),
     )
     requests_per_second_total: Rate = attrs.field(
@@ -114,5 +114,9 @@ class LimitsConfig:
     )
     uploads_max: Annotated[int, Range(1, 1_000_000)] = attrs.field(
         default=256,
-        metadata=doc("The most uploads at the same time. Each holds up to 1 MiB in memory."),
+        metadata=doc(
+            "The most uploads at the same time. Each holds up to 1 MiB in memory. When there are"
+            " more, the oldest whose client has sent nothing yet ends; if there is none, the new one"
+            " is told to try again.",
+        ),
     )

@@ -233,7 +233,8 @@ class NamesConfig:
     hidden: bool = attrs.field(
         default=False,
         metadata=doc(
-            "Serve and take names that begin with a dot, or lie in a folder that does.",
+            "Serve and take names that begin with a dot, or lie in a folder that does. A link with"
+            " another name is followed all the same, wherever beneath the root it leads.",
         ),
     )
 

@@ -19,6 +19,9 @@ SIZE_MAX_DEFAULT = 1 << 30
 
 FREE_MIN_DEFAULT = 64 << 20
 
+UNIQUE_NAME_MAX = 100
+"""Octets of a template: what it makes must be a file's name, of at most 255."""
+
 UNIQUE_FIELDS = ("name", "stem", "suffix", "client", "port", "date", "time", "number")
 """What `unique_name` may hold, in braces."""
 
@@ -39,6 +42,8 @@ def check_mode(text: str) -> int:
 def check_unique_name(text: str) -> None:
     """Refuse a template that does not make unique names.  Raises ValueError."""
     check_text(text)
+    if len(text.encode(errors="surrogateescape")) > UNIQUE_NAME_MAX:
+        raise ValueError(f"may have at most {UNIQUE_NAME_MAX} octets, unlike {show(text)}")
     if "/" in text or "\\" in text:
         raise ValueError(f"must be a name without folders, not {show(text)}")
     try:
@@ -102,14 +107,14 @@ class WriteConfig:
         metadata=doc(
             "How such a name is made, in the same folder: {name}, {stem} and {suffix} are of the"
             " name that was asked for, {client} and {port} of the client, {date} and {time} are UTC"
-            " (20261129, 214730), {number} is the first from 1 on that makes a new name.",
+            " (20261129, 214730), {number} is the first from 1 to 9999 that makes a new name.",
         ),
     )
     mode: Annotated[str, Check(check_mode)] = attrs.field(
         default="0640",
         metadata=doc(
-            "The permissions of uploaded files, in octal, less the umask that the server was"
-            " started with.",
+            "The permissions of a new file, in octal, less the umask that the server was started"
+            " with. A file that is replaced leaves its permissions to the new one.",
         ),
     )
     size_max: Annotated[int, Range(0, (1 << 63) - 1)] = attrs.field(
@@ -122,7 +127,8 @@ class WriteConfig:
         default=0,
         metadata=doc(
             "How many octets the files beneath the root whose names may be written (patterns) may"
-            " have together; an upload that would exceed it is refused. 0: no limit.",
+            " have together; an upload that would exceed it is refused. They are counted at the start"
+            " and once a minute. 0: no limit.",
         ),
     )
     free_min: Annotated[int, Range(0, (1 << 63) - 1)] = attrs.field(
@@ -144,9 +150,14 @@ class WriteConfig:
                 "write.create",
                 "nothing can be written while write.create and write.overwrite are both false",
             )
+        elif not self.create and self.unique != "off":
+            yield (
+                "write.create",
+                f'nothing can be written while it is false and write.unique is "{self.unique}"',
+            )
         if not self.patterns:
             yield "write.patterns", "nothing can be written while there are no patterns"
         if self.unique == "off" and "unique_name" in changed(self):
             yield "write.unique_name", 'has no effect while write.unique is "off"'
-        if self.unique == "always" and self.overwrite:
-            yield "write.overwrite", 'has no effect while write.unique is "always"'
+        if self.unique != "off" and self.overwrite:
+            yield "write.overwrite", f'has no effect while write.unique is "{self.unique}"'

@@ -2,12 +2,13 @@
 
 A name from the network becomes components (`names`), those become a file descriptor beneath the
 root (`beneath`), that becomes a `Source` of a file that all its readers share (`files`, `mapped`,
-`text`, `shelf`, `store`) or a `Sink` (`uploads`, `temporary`, `sink`).  Whatever fails of that is
-a `ContentError`.
+`text`, `shelf`, `store`) or a `Sink` (`uploads`, `naming`, `temporary`, `sink`).  What all of them
+may take together is counted (`allowance`, `census`).  Whatever fails of that is a `ContentError`.
 """
 
 from __future__ import annotations
 
+from snowowl.content.allowance import Allowance, Limits
 from snowowl.content.beneath import Root
 from snowowl.content.errors import ContentError
 from snowowl.content.names import NameRules, components, display
@@ -17,8 +18,10 @@ from snowowl.content.store import Store
 from snowowl.content.uploads import WritePolicy
 
 __all__ = [
+    "Allowance",
     "BytesSource",
     "ContentError",
+    "Limits",
     "NameRules",
     "Root",
     "Sink",

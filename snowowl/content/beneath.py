@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -80,6 +81,9 @@ class Root:
             self._fd = os.open(self._path, _DIRECTORY)
             strategy = self._choose(self._fd, strategy)
         self.strategy: Final = strategy
+        status = Path(path).stat() if self._fd is None else os.fstat(self._fd)
+        self.identity: Final = (status.st_dev, status.st_ino)
+        """What tells this directory from others, whatever its path is by now."""
 
     def _choose(self, fd: int, strategy: Strategy) -> Strategy:
         if strategy == "walk" or not _PATH:
@@ -178,4 +182,6 @@ class Root:
 
 
 def _refused(error: OSError, components: Sequence[bytes]) -> ContentError:
-    return from_os_error(error, f"'{display(b'/'.join(components))}'")
+    refusal = from_os_error(error, f"'{display(b'/'.join(components))}'")
+    refusal.escape = error.errno == errno.EXDEV
+    return refusal

@@ -8,22 +8,47 @@ peer sent; whatever helps the operator belongs in `detail`.
 from __future__ import annotations
 
 import errno
-from typing import Final
+from typing import Final, Literal
 
 from snowowl.wire.constants import ErrorCode
+
+Limit = Literal["uploads_max", "open_files_max"]
+"""The limits, by their key, that content is refused for without there being anything wrong with it."""
 
 
 class ContentError(Exception):
     """A name cannot be opened, or the octets behind it cannot be read or stored.
 
     `code` and `message` are the ERROR to answer with (RFC 1350 section 5), `detail` is for the log.
+    `escape`: the name would have led out of the root.  `limit`: which limit it was that nothing but
+    the moment speaks against, and the same request may be served later; None if it was none.
     """
 
-    def __init__(self, code: ErrorCode, message: str, detail: str = "") -> None:
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        detail: str = "",
+        *,
+        escape: bool = False,
+        limit: Limit | None = None,
+    ) -> None:
         super().__init__(f"{message} ({detail})" if detail else message)
         self.code = code
         self.message = message
         self.detail = detail
+        self.escape = escape
+        self.limit = limit
+
+
+def busy(limit: Limit, maximum: int) -> ContentError:
+    """Return the error for a request that a limit of the server leaves no room for."""
+    return ContentError(
+        ErrorCode.NOT_DEFINED,
+        "server is busy, try again",
+        f"limits.{limit} is {maximum}",
+        limit=limit,
+    )
 
 
 _ANSWERS: Final = (

@@ -48,6 +48,9 @@ class NameRules:
     """Strip octets 0xFF, white space and control characters after the name."""
     backslash: bool = True
     r"""Read `\` as `/`."""
+    hidden: bool = False
+    """Let a component begin with a dot.  What a visible link leads to may be hidden all the same: no
+    peer can make a link, and volumes of Kubernetes are links into a folder `..data`."""
 
 
 def components(
@@ -56,7 +59,8 @@ def components(
     """Return the components of a name, at least one, none of them empty, `.` or `..`.
 
     A leading `/` means the root, `//` is `/`, `.` is dropped.  Raises ContentError: for `..`
-    wherever it stands, for a NUL, for an empty or too long name, for a temporary name of an upload.
+    wherever it stands, for a NUL, for an empty or too long name, for a hidden one against the rules,
+    for a temporary name of an upload.
     """
     name = bytes(name_untrusted)
     if b"\0" in name:  # cannot come out of a request, but a caller's name may be anything
@@ -70,23 +74,34 @@ def components(
     parts = tuple([part for part in name.split(b"/") if part and part != b"."])
     if not parts:
         raise ContentError(ErrorCode.FILE_NOT_FOUND, "file not found", "the name is empty")
+    if b".." in parts:
+        raise ContentError(
+            ErrorCode.ACCESS_VIOLATION, "access violation", "'..' in the name", escape=True
+        )
     for part in parts:
-        if part == b"..":
-            raise ContentError(ErrorCode.ACCESS_VIOLATION, "access violation", "'..' in the name")
         if len(part) > COMPONENT_MAX:
             raise ContentError(
                 ErrorCode.FILE_NOT_FOUND, "file not found", "a component of the name is too long"
             )
-        if part.startswith(TEMPORARY_PREFIX):
-            raise _temporary(writing=writing)
+        if part.startswith(b"."):
+            refuse_dotted(part, rules, writing=writing)
     return parts
 
 
-def _temporary(*, writing: bool) -> ContentError:
-    detail = "the name is one of the temporary names of uploads"
+def refuse_dotted(part: bytes, rules: NameRules, *, writing: bool) -> None:
+    """Raise ContentError if a component is hidden against the rules, or a temporary name.
+
+    A reader learns no more than of a file that is missing.
+    """
+    if part.startswith(TEMPORARY_PREFIX):
+        detail = "the name is one of the temporary names of uploads"
+    elif part.startswith(b".") and not rules.hidden:
+        detail = "the name is hidden (names.hidden)"
+    else:
+        return
     if writing:
-        return ContentError(ErrorCode.ACCESS_VIOLATION, "access violation", detail)
-    return ContentError(ErrorCode.FILE_NOT_FOUND, "file not found", detail)
+        raise ContentError(ErrorCode.ACCESS_VIOLATION, "access violation", detail)
+    raise ContentError(ErrorCode.FILE_NOT_FOUND, "file not found", detail)
 
 
 def display(name_untrusted: bytes, limit: int = DISPLAY_MAX) -> str:

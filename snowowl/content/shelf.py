@@ -12,6 +12,8 @@ from typing import Final
 
 import trio
 
+from snowowl.content.allowance import Allowance
+from snowowl.content.errors import ContentError, busy
 from snowowl.content.files import Identity, SmallFile
 from snowowl.content.mapped import FileSource, MappedFile
 from snowowl.content.text import NetasciiSource, TextIndex
@@ -29,7 +31,9 @@ SMALL_KEPT_MAX: Final = 128
 class Shelf:
     """The open files of a store.  A mapped file without users is always among the unused."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowance: Allowance | None = None) -> None:
+        self.allowance = allowance or Allowance()
+        """Counts the files.  To be replaced only before any is opened."""
         self._mapped: dict[Identity, MappedFile] = {}
         self._unused: OrderedDict[Identity, MappedFile] = OrderedDict()  # longest unused first
         self._indexes: dict[Identity, TextIndex] = {}
@@ -60,14 +64,31 @@ class Shelf:
     def share(self, file: MappedFile) -> MappedFile:
         """Return the file to use for this version: the one that is open already, or this one.
 
-        The other one is closed.
+        The other one is closed.  Raises ContentError if too many are in use; then it is closed, too.
         """
-        shared = self._mapped.setdefault(file.key, file)
-        if shared is not file:
-            file.close()
-        else:
+        shared = self._mapped.get(file.key)
+        if shared is None:
+            try:
+                self.make_room()
+            except ContentError:
+                file.close()
+                raise
+            shared = self._mapped[file.key] = file
+            self.allowance.open_files += 1
             self._rest(file)
+        elif shared is not file:
+            file.close()
         return shared
+
+    def make_room(self) -> None:
+        """Have one more file opened: close what is unused, if that is needed.
+
+        Raises ContentError if too many are in use.
+        """
+        while self.allowance.files_full:
+            if not self._unused:
+                raise busy("open_files_max", self.allowance.limits.open_files_max)
+            self._drop_oldest()
 
     def use(self, file: MappedFile) -> FileSource:
         """Return a transfer's hold on a file that is shared here."""
@@ -129,5 +150,6 @@ class Shelf:
 
     def _drop(self, file: MappedFile) -> None:
         del self._mapped[file.key]
+        self.allowance.open_files -= 1
         self._indexes.pop(file.key, None)
         file.close()

@@ -13,6 +13,7 @@ from typing import Final, Self
 
 import trio
 
+from snowowl.content.allowance import Allowance, Claim
 from snowowl.content.errors import ContentError, from_os_error
 from snowowl.content.temporary import Temporary
 from snowowl.wire.constants import HEADER_SIZE, ErrorCode
@@ -50,8 +51,21 @@ class Sink:
         overwrite: bool,
         size_max: int,
         label: str,
+        folder: bytes = b"",
+        tsize: int | None = None,
+        claim: Claim | None = None,
     ) -> None:
         self.octets = 0
+        self.stored = b""
+        """The name beneath the root that the file has, once it is committed."""
+        self.alert: Callable[[ContentError], None] | None = None
+        """Called if others leave no place for this upload: it is over then."""
+        self._folder = folder  # the part of that name before the last component, with the slash
+        self._tsize = tsize
+        self._claim = claim or Allowance().claim(tsize)
+        self._claim.failed = self._lose
+        self._claimed = -1  # octets of the file that need no new claim
+        self._decoded = 0  # octets of the file so far
         self._temporary = temporary
         self._limiter = limiter
         self._decoder = Decoder() if netascii else None
@@ -59,22 +73,23 @@ class Sink:
         self._size_max = size_max
         self._label = label
         self._pieces: list[bytes] = []
-        self._stored = 0  # octets in the pieces
+        self._held = 0  # octets in the pieces
         self._writing = 0  # octets that a thread is writing
         self._lock = trio.Lock()  # of the temporary file: one thread at a time
-        self._failure: ContentError | None = None
+        self._failure: ContentError | None = self._claim.failure
+        self._finishing = False
         self._committed = False
         self._discarded = False
 
     @property
     def pending(self) -> int:
         """Octets of the file in memory that are not written yet."""
-        return self._stored + self._writing
+        return self._held + self._writing
 
     @property
     def full(self) -> bool:
         """Whether to stop acknowledging until a flush has made room."""
-        return self._stored + self._writing >= HIGH_WATER
+        return self._held + self._writing >= HIGH_WATER
 
     @property
     def worth_writing(self) -> bool:
@@ -85,7 +100,8 @@ class Sink:
         """Copy the payload of `count` DATA datagrams that lie `stride` octets apart in `data`.
 
         The last may be shorter.  Never blocks.  Raises ContentError beyond the largest size that
-        uploads may have (code 3), counted on the wire; and again what an earlier write failed of.
+        uploads may have, counted on the wire, and beyond the quota (code 3); and again what an
+        earlier write failed of.
         """
         if self._failure is not None:
             raise self._failure
@@ -111,7 +127,10 @@ class Sink:
         self.octets = octets
         if self._decoder is not None:
             payload = self._decoder.decode(payload)
-        self._stored += len(payload)
+        decoded = self._decoded = self._decoded + len(payload)
+        if decoded > self._claimed:
+            self._claimed = self._claim.grow(decoded)
+        self._held += len(payload)
         self._pieces.append(payload)
         if len(self._pieces) >= PIECES_MAX:
             self._pieces = [b"".join(self._pieces)]
@@ -124,25 +143,31 @@ class Sink:
         async with self._lock:
             self._raise_if_over()
             if self._pieces:
-                await self._write(self._temporary.write)
+                await self._write(self._append)
 
     async def commit(self) -> None:
         """Write the rest, make the file durable, and only then give it its name.  Idempotent.
 
         After success the file is there, whole, whatever happens to the machine.  Raises
-        ContentError: code 6 if the name is taken and may not be overwritten.  Nothing partial is
-        visible then, and `discard` removes what there is.
+        ContentError: code 6 if the name is taken and may not be overwritten, code 0 if this is not
+        as much as was announced.  Nothing partial is visible then, and `discard` removes what there
+        is.
         """
         async with self._lock:
             if self._committed:
                 return
             self._raise_if_over()
+            self._raise_if_not_announced()
             if self._decoder is not None:
                 rest = self._decoder.finish()
-                self._stored += len(rest)
+                self._decoded += len(rest)
+                self._held += len(rest)
                 self._pieces.append(rest)
+            self._finishing = True
             await self._write(self._finish)
             self._committed = True
+            self.stored = self._folder + self._temporary.name
+            self._claim.stored(self._decoded, replaces=self._overwrite)
 
     async def discard(self) -> None:
         """Let go of everything; an upload that is not committed leaves no trace.
@@ -154,8 +179,9 @@ class Sink:
             async with self._lock:
                 if not self._committed:
                     self._discarded = True
-                    self._pieces, self._stored = [], 0
+                    self._pieces, self._held = [], 0
                 if not self._temporary.is_open:
+                    self._claim.close()
                     return
                 # Also the closing of a file may take long: its blocks are freed.
                 try:
@@ -164,6 +190,7 @@ class Sink:
                     )
                 except RuntimeError:  # no thread can be started: better a pause than a leak
                     self._temporary.close()
+                self._claim.close()
 
     async def __aenter__(self) -> Self:
         """Return the sink.  No checkpoint: a cancellation here would leave the file behind."""
@@ -183,26 +210,55 @@ class Sink:
         if self._discarded:
             raise ContentError(ErrorCode.NOT_DEFINED, "upload was given up", self._label)
 
+    def _raise_if_not_announced(self) -> None:
+        """Compare what came with what was announced.
+
+        Not in netascii, where some count what is in their file, others what they send.  0 is how
+        some say that they do not know.  Some have but 32 bits for it.
+        """
+        if self._decoder is None and self._tsize and (self.octets - self._tsize) % (1 << 32):
+            self._failure = ContentError(
+                ErrorCode.NOT_DEFINED,
+                "upload is not of the announced size",
+                f"{self._label}: {self.octets} octets came, {self._tsize} were announced",
+            )
+            raise self._failure
+
+    def _lose(self, error: ContentError) -> None:
+        """Fail of what others do, unless the file system is deciding it just now."""
+        if self._finishing or self._failure is not None:
+            return
+        self._failure = error
+        if self.alert is not None:
+            self.alert(error)
+
     async def _write(self, function: Callable[[Sequence[bytes]], None]) -> None:
         """Have a thread do this with what is pending.  Raises ContentError."""
         pieces, self._pieces = self._pieces, []
-        self._writing, self._stored = self._stored, 0
+        self._writing, self._held = self._held, 0
         try:
             await trio.to_thread.run_sync(
                 function, pieces, abandon_on_cancel=False, limiter=self._limiter
             )
         except trio.Cancelled:  # only while waiting for the limiter: nothing was written
             self._pieces = pieces + self._pieces
-            self._stored += self._writing
+            self._held += self._writing
             raise
         except OSError as error:
             self._failure = from_os_error(error, self._label)
             raise self._failure from error
+        except ContentError as error:
+            self._failure = error
+            raise
         finally:
             self._writing = 0
 
+    def _append(self, pieces: Sequence[bytes]) -> None:
+        with self._claim.writing(self._temporary.free, self._writing):
+            self._temporary.write(pieces)
+
     def _finish(self, pieces: Sequence[bytes]) -> None:
-        self._temporary.write(pieces)
+        self._append(pieces)
         self._temporary.publish(overwrite=self._overwrite)
         if not self._temporary.holds_replaced:
             self._temporary.close()

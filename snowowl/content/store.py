@@ -7,13 +7,18 @@ sockets nor the protocol.  Threads only open, read and write, and are always wai
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, TypeVarTuple, Unpack
 
 import trio
 
+from snowowl.content.allowance import Allowance
 from snowowl.content.beneath import Root, Strategy
+from snowowl.content.census import Counted, count
 from snowowl.content.errors import ContentError, from_os_error
 from snowowl.content.files import (
     SMALL_MAX,
@@ -24,12 +29,13 @@ from snowowl.content.files import (
 )
 from snowowl.content.mapped import FileHints, MappedFile
 from snowowl.content.names import NameRules, components, display
+from snowowl.content.naming import Uploader
 from snowowl.content.shelf import Shelf
 from snowowl.content.sink import Sink
 from snowowl.content.source import BytesSource, Source
 from snowowl.content.temporary import Kind
 from snowowl.content.text import TextIndex
-from snowowl.content.uploads import WritePolicy, begin
+from snowowl.content.uploads import Wish, WritePolicy, begin
 from snowowl.wire.constants import ErrorCode
 
 __all__ = ["Store", "WritePolicy"]
@@ -43,6 +49,15 @@ THREADS_MAX: Final = 32
 
 _COUNTED_AT_ONCE: Final = 256
 """Pieces that one thread hop counts (16 MiB), so that cancelling waits for no more than that."""
+
+COUNT_SECONDS: Final = 60.0
+"""How often the files of a quota are counted: others put some there, and take some away."""
+
+COUNT_SHARE: Final = 50
+"""How much longer than a count the pause after it is: of a large tree no more than 2 % of a core."""
+
+COUNT_AGE_SECONDS: Final = 5.0
+"""How old a count must be for an upload that does not fit to wait for another one."""
 
 Recent = dict[tuple[bytes, bool], SmallFile]
 """Small files by the name that was asked for, and whether as netascii: those of one moment."""
@@ -65,6 +80,7 @@ class Store:
         strategy: Strategy = "auto",
         temporary: Kind = "auto",
         hints: FileHints | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self.limiter: Final = trio.CapacityLimiter(THREADS_MAX)
         self._root = Root(root, strategy)
@@ -73,7 +89,11 @@ class Store:
         self._temporary: Kind = temporary
         self._hints = hints or FileHints()
         self._turns = trio.Semaphore(THREADS_MAX)
-        self._shelf = Shelf()
+        self.allowance = allowance or Allowance()
+        self._shelf = Shelf(self.allowance)
+        self._counting = trio.Lock()
+        self._counted_at: float | None = None
+        self._count_took = 0.0
         self._resolving = 0  # threads that use the root
         self._closed = False
 
@@ -117,28 +137,101 @@ class Store:
         finally:
             holder.close()
 
-    async def create(self, name_untrusted: bytes, *, netascii: bool, tsize: int | None) -> Sink:
+    async def create(
+        self, name_untrusted: bytes, *, netascii: bool, tsize: int | None, client: str = ""
+    ) -> Sink:
         """Begin an upload: `async with await store.create(...) as sink`.
 
         `tsize` is the size that the client announced, in octets on the wire.  Raises ContentError,
-        in this order: uploads are off, the name matches no pattern (2), no such directory (1), the
-        target is no regular file (2), exists (6) or is missing (1) against the policy, the size is
-        beyond the policy or the free space (3).
+        in this order: uploads are off, the name matches no pattern (2), too many uploads or open
+        files (0), no such directory (1), the target is no regular file (2), exists (6) or is
+        missing (1) against the policy, the size is beyond the policy, the free space or the quota
+        (3).
         """
         policy = self._policy
         policy.refuse_disabled()
         parts = components(name_untrusted, self._rules, writing=True)
         policy.refuse_unmatched(parts)
-        # Nothing is awaited after this: the sink reaches the caller, or was never made.
-        temporary = await self._resolve(begin, self._root, parts, policy, tsize, self._temporary)
+        await self._count_if_needed(tsize)
+        self._shelf.make_room()
+        claim = self.allowance.claim(tsize)
+        now = time.time()  # noqa: TID251 - people read it in a file's name
+        uploader = Uploader(client, now)
+        wish = Wish(parts=parts, tsize=tsize, uploader=uploader)
+        try:
+            # Nothing is awaited after this: the sink reaches the caller, or was never made.
+            temporary = await self._resolve(
+                partial(begin, rules=self._rules, claim=claim),
+                self._root,
+                wish,
+                policy,
+                self._temporary,
+            )
+        except BaseException:
+            claim.close()
+            raise
         return Sink(
             temporary,
             self.limiter,
             netascii=netascii,
-            overwrite=policy.overwrite,
+            overwrite=policy.replaces,
             size_max=policy.size_max,
             label=f"upload of '{display(b'/'.join(parts))}'",
+            folder=b"".join([part + b"/" for part in parts[:-1]]),
+            tsize=tsize,
+            claim=claim,
         )
+
+    async def keep_count(self) -> None:
+        """Count now and then what the quota is of, if there is one.  For a task of its own."""
+        while self.allowance.limits.quota:
+            with suppress(ContentError):  # the count stays what it was
+                await self.count()
+            await trio.sleep(max(COUNT_SECONDS, COUNT_SHARE * self._count_took))
+
+    async def count(self) -> None:
+        """Count what the quota is of.  Raises ContentError if the root cannot be looked at."""
+        async with self._counting:
+            await self._count()
+
+    async def _count(self) -> None:
+        policy = self._policy
+        made = None if policy.unique == "off" else policy.unique_name.pattern()
+        counted = Counted(policy.patterns, self._rules.hidden, made)
+        since = trio.current_time()
+        self.allowance.begin_count()
+        octets = await self._resolve(count, self._root, counted, trio.from_thread.check_cancelled)
+        self.allowance.counted(octets)
+        self._counted_at = trio.current_time()
+        self._count_took = self._counted_at - since
+
+    async def _count_if_needed(self, tsize: int | None) -> None:
+        """Count what the quota is of, unless that is known, or leaves room as it is known."""
+        if self._is_well_known(tsize):
+            return
+        async with self._counting:
+            if not self._is_well_known(tsize):  # whoever waited for others has their count
+                await self._count()
+
+    def _is_well_known(self, tsize: int | None) -> bool:
+        if not self.allowance.limits.quota:
+            return True
+        if self._counted_at is None:
+            return False
+        age = trio.current_time() - self._counted_at
+        # No flood of uploads that do not fit has a large tree counted over and over.
+        enough = max(COUNT_AGE_SECONDS, COUNT_SHARE * self._count_took)
+        return age < enough or not self.allowance.is_short(tsize)
+
+    def succeed(self, before: Store) -> None:
+        """Count on from another store, if its root is the same.  Before anything is opened here.
+
+        What is running there counts here, and all of it by the limits of this one.
+        """
+        if self._root.identity == before._root.identity:
+            limits = self.allowance.limits
+            self.allowance = self._shelf.allowance = before.allowance
+            self.allowance.limits = limits
 
     def retire(self) -> None:
         """Keep nothing open that nobody uses: only who has begun will still ask.  Idempotent."""
@@ -165,6 +258,7 @@ class Store:
                 return None if small is None else self._use_small(small, netascii=netascii)
             file = shelf.mapped(key)
             if file is None:
+                shelf.make_room()
                 # A mapping takes no disk either; whether its pages are cached is asked later.
                 file = MappedFile(fd, key, self._hints)
                 fd = -1

@@ -17,8 +17,9 @@ import ctypes
 import errno
 import os
 import secrets
+import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -28,8 +29,8 @@ from snowowl.content.walk import os_error
 
 Kind = Literal["auto", "anonymous", "named"]
 
-_MODE: Final = 0o644
-"""Less the umask, which the kernel applies: others read boot files, nobody executes them."""
+MODE: Final = 0o640
+"""Permissions of a new file, less the umask, which the kernel applies."""
 
 _FLAGS: Final = (
     os.O_WRONLY
@@ -92,21 +93,32 @@ _sync_file_range = _find_sync_file_range()
 
 
 class Temporary:
-    """A file in `directory` that is to become `name` there.  Owns the directory.
+    """A file in `directory` that is to become `name` there, or the first of `names` that is free.
 
-    Raises OSError; the directory is then still the caller's.
+    Owns the directory.  Raises OSError; the directory is then still the caller's.
     """
 
-    def __init__(self, directory: Directory, name: bytes, kind: Kind) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        name: bytes,
+        kind: Kind,
+        *,
+        mode: int = MODE,
+        names: Iterable[bytes] | None = None,
+    ) -> None:
         self._directory = directory
-        self._target = directory.prefix + name
+        self._names = (name,) if names is None else names
+        self.name = name
+        """What it is called, once it is published."""
+        self._mode = mode
         self._hidden: bytes | None = None  # the temporary name, if there is one now
         fd = -1
         if kind != "named":
             fd = self._open_anonymous(required=kind == "anonymous")
         if fd < 0:
             hidden = self._hidden_name()
-            fd = os.open(hidden, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=directory.fd)
+            fd = os.open(hidden, _FLAGS | os.O_CREAT | os.O_EXCL, mode, dir_fd=directory.fd)
             self._hidden = hidden
         self._fd = fd
         self._open = True
@@ -119,6 +131,11 @@ class Temporary:
     def kind(self) -> Literal["anonymous", "named"]:
         """Which kind it came to be."""
         return "anonymous" if self._hidden is None else "named"
+
+    @property
+    def size(self) -> int:
+        """Octets that were written."""
+        return self._size
 
     @property
     def is_open(self) -> bool:
@@ -137,17 +154,32 @@ class Temporary:
         while self._behind is not None and self._size - self._behind >= WRITEBACK_SIZE:
             self._write_back(self._behind)
 
+    def free(self) -> int:
+        """Return how many octets are free on its file system, for us.  Raises OSError."""
+        return free_octets(self._fd)
+
     def publish(self, *, overwrite: bool) -> None:
         """Make the file durable and give it its final name, in one step.
 
-        Raises FileExistsError if the name is taken and not to be overwritten.  What follows the
+        A file that is overwritten leaves its permissions and its owner to the new one.  Raises
+        FileExistsError if each of the names is taken and not to be overwritten.  What follows the
         naming (syncing the directory) may fail as well: the file then is there, and whole.
         """
+        if overwrite:
+            self._take_permissions()
         os.fsync(self._fd)
-        if self._hidden is None:
-            self._publish_anonymous(overwrite=overwrite)
+        for name in self._names:
+            self.name = name
+            try:
+                if self._hidden is None:
+                    self._publish_anonymous(overwrite=overwrite)
+                else:
+                    self._publish_named(self._hidden, overwrite=overwrite)
+                break
+            except FileExistsError:
+                continue
         else:
-            self._publish_named(self._hidden, overwrite=overwrite)
+            raise os_error(errno.EEXIST)
         self._sync_directory()
 
     def close(self) -> None:
@@ -165,6 +197,34 @@ class Temporary:
         self._directory.close()
         if self._replaced >= 0:
             os.close(self._replaced)
+
+    @property
+    def _target(self) -> bytes:
+        return self._directory.prefix + self.name
+
+    def _take_permissions(self) -> None:
+        """Be to everybody what the file was that is replaced, as if that had been written to.
+
+        No more than its permissions and owners: no lists (ACLs), no attributes, and nothing that a
+        write would have taken from it (setuid).
+        """
+        if not hasattr(os, "fchown"):  # pragma: no cover - only Linux is tested
+            return
+        try:
+            old = os.stat(self._target, dir_fd=self._directory.fd, follow_symlinks=False)
+        except OSError:  # there is none
+            return
+        if not stat.S_ISREG(old.st_mode):
+            return
+        mode = stat.S_IMODE(old.st_mode) & 0o777
+        with contextlib.suppress(OSError):  # only root may
+            os.fchown(self._fd, old.st_uid, -1)
+        try:
+            os.fchown(self._fd, -1, old.st_gid)
+        except OSError:  # another group may do no more than everybody
+            mode &= ~0o070 | (mode & 0o007) << 3
+        with contextlib.suppress(OSError):
+            os.fchmod(self._fd, mode)
 
     def _append(self, pieces: Sequence[bytes]) -> None:
         size = sum(map(len, pieces))
@@ -206,7 +266,7 @@ class Temporary:
         try:
             if not usable:
                 raise os_error(errno.EOPNOTSUPP)
-            return os.open(b".", _FLAGS | os.O_TMPFILE, _MODE, dir_fd=self._directory.fd)
+            return os.open(b".", _FLAGS | os.O_TMPFILE, self._mode, dir_fd=self._directory.fd)
         except OSError as error:
             if required or error.errno not in _NO_TMPFILE:
                 raise
@@ -303,6 +363,17 @@ class Temporary:
         fd, self._fd = self._fd, -1
         if fd >= 0:  # pragma: no branch - closed before only on Windows
             os.close(fd)
+
+
+def free_octets(place: int | bytes) -> int:
+    """Return how many octets are free for us on the file system of this.  Raises OSError."""
+    if not hasattr(os, "statvfs"):
+        return sys.maxsize
+    space = os.statvfs(place)
+    if not space.f_blocks:  # a file system that does not know its size
+        return sys.maxsize
+    # f_bavail: what is left for us, without the blocks that are reserved for root.
+    return space.f_bavail * space.f_frsize
 
 
 def _rename_noreplace(directory: Directory, source: bytes, target: bytes) -> None:

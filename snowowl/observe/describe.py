@@ -251,6 +251,9 @@ def _transfer_finished(event: TransferFinished) -> tuple[Level, str, Fields]:
         fields["reason"] = printable(outcome.message)
     if event.detail:
         fields["detail"] = printable(event.detail)
+    stored = display(event.stored)
+    if event.stored and event.stored != event.filename.lstrip(b"/"):
+        fields["stored"] = stored
     # The words of tftpd-hpa, for the scripts that look for them.
     message = (
         f"{event.direction.value} from {event.client} filename {name}: "
@@ -258,6 +261,8 @@ def _transfer_finished(event: TransferFinished) -> tuple[Level, str, Fields]:
     )
     if outcome.kind is OutcomeKind.GAVE_WAY:  # there are thousands; `RequestsRefused` tells of them
         return "debug", message, fields
+    if event.refusal is not None:  # one of many, that are told together
+        return "debug", message, fields | {"refusal": event.refusal.value}
     return "info" if is_usual(outcome) else "warning", message, fields
 
 

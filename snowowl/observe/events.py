@@ -277,6 +277,8 @@ class TransferFinished:
     """There was a `TransferStarted` with its number; else the request was all there was."""
     stored: bytes = b""
     """The name beneath the root that an upload was stored by."""
+    refusal: Refusal | None = None
+    """The limit that left no room for it, if it was that: `RequestsRefused` tells of all of these."""
 
 
 @attrs.frozen

@@ -15,8 +15,11 @@ from contextlib import contextmanager
 import trio
 
 from snowowl.config import Config
+from snowowl.config.write import check_mode
+from snowowl.content.allowance import Allowance, Limits
 from snowowl.content.mapped import FileHints
 from snowowl.content.names import NameRules
+from snowowl.content.naming import Template
 from snowowl.content.store import Store
 from snowowl.content.uploads import WritePolicy
 from snowowl.datagram.interface import Network
@@ -66,6 +69,7 @@ class Generations:
     def __init__(self, first: Generation) -> None:
         self.current = first
         self._open: dict[Generation, None] = {first: None}
+        self._replaced = trio.Event()
 
     def __len__(self) -> int:
         """Return how many are open."""
@@ -75,7 +79,19 @@ class Generations:
         """Let all that begins from now on be served by another one."""
         before, self.current = self.current, generation
         self._open[generation] = None
+        generation.store.succeed(before.store)
         before.retire(self._close)
+        replaced, self._replaced = self._replaced, trio.Event()
+        replaced.set()
+
+    async def keep_count(self) -> None:
+        """Have what a quota is of counted now and then, for the current one.  Until cancelled."""
+        while True:
+            replaced = self._replaced
+            async with trio.open_nursery() as counting:
+                counting.start_soon(self.current.store.keep_count)
+                await replaced.wait()
+                counting.cancel_scope.cancel()
 
     def close(self) -> None:
         """Close them all: every transfer has ended.  Idempotent."""
@@ -133,15 +149,29 @@ class _Opening:
 
 def _open_store(config: Config) -> Store:
     """Open what is served.  BLOCKS.  Raises OSError."""
-    rules = NameRules(strip_trailing=config.names.strip_trailing, backslash=config.names.backslash)
-    write = config.write
+    names, write = config.names, config.write
+    rules = NameRules(
+        strip_trailing=names.strip_trailing, backslash=names.backslash, hidden=names.hidden
+    )
     policy = WritePolicy(
         enabled=write.enabled,
         overwrite=write.overwrite,
         create=write.create,
         patterns=write.patterns,
         size_max=write.size_max,
+        mode=check_mode(write.mode),
+        unique=write.unique,
+        unique_name=Template(write.unique_name),
+    )
+    workers = config.server.workers
+    limits = Limits(
+        uploads_max=config.limits.uploads_max,
+        open_files_max=config.limits.open_files_max,
+        quota=write.quota if write.enabled else 0,
+        free_min=write.free_min,
+        shares=1 if workers == "auto" else workers,  # a worker is told how many there are
     )
     files = config.performance.files
     hints = FileHints(read_ahead=files.read_ahead_kb * 1024, access=files.access_hint)
-    return Store(config.server.root, rules=rules, policy=policy, hints=hints)
+    allowance = Allowance(limits)
+    return Store(config.server.root, rules=rules, policy=policy, hints=hints, allowance=allowance)

@@ -110,7 +110,7 @@ class Readings:
         if packet is not None:
             exchange.queue_packet(admitted.peer, packet, admitted.local)
         end_rival(self.registry, admitted)
-        report.finish(Outcome(OutcomeKind.REFUSED, error.message, error.code), error.detail)
+        report.refuse(error)
         self.registry.remove(admitted)
         self.exchanges.give_back(exchange)
         return True

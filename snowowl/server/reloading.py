@@ -34,7 +34,7 @@ FIXED_FOR_ALL: Final = (
     "server.workers",
     "server.user",  # given up for good
     "server.group",
-    "audit.file",  # as it may need that right, too; the file itself is opened anew
+    "audit.file",  # it may need a right that was given up; the file itself is opened anew
     "metrics.listen",
 )
 """Keys that no reload changes."""

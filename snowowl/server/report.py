@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 import trio
 
-from snowowl.observe.events import Direction, TransferFinished, TransferStarted
+from snowowl.content.errors import ContentError, Limit
+from snowowl.observe.events import (
+    Direction,
+    Refusal,
+    TransferFinished,
+    TransferStarted,
+    TraversalAttempted,
+)
 from snowowl.observe.observers import Observers
-from snowowl.protocol.outcome import Outcome
+from snowowl.protocol.outcome import Outcome, OutcomeKind
 from snowowl.server.member import Member
 from snowowl.server.registry import Admitted, Registry
 from snowowl.wire.packets import ReadRequest
+
+REFUSALS: Final[Mapping[Limit, Refusal]] = {
+    "uploads_max": Refusal.UPLOADS,
+    "open_files_max": Refusal.OPEN_FILES,
+}
+"""How it is counted that content was refused because of a limit (`ContentError.limit`)."""
 
 
 class Report:
     """Tells that the transfer of one request has started, if it has, and how the request ended."""
 
-    __slots__ = ("_admitted", "_finished", "_observers", "_registry", "_started")
+    __slots__ = ("_admitted", "_finished", "_observers", "_registry", "_started", "limit", "stored")
 
     def __init__(self, observers: Observers, registry: Registry, admitted: Admitted) -> None:
         self._observers = observers
@@ -23,6 +39,10 @@ class Report:
         self._admitted = admitted
         self._finished = False
         self._started = False
+        self.stored = b""
+        """The name beneath the root that an upload has got."""
+        self.limit: Limit | None = None
+        """Which limit left no room for it."""
 
     @property
     def _direction(self) -> Direction:
@@ -45,6 +65,15 @@ class Report:
             )
         )
 
+    def refuse(self, error: ContentError) -> None:
+        """Report that the content cannot be had; and first, if its name tried to leave the root."""
+        if error.escape and not self._finished:
+            admitted = self._admitted
+            filename = admitted.request.filename
+            self._observers.emit(TraversalAttempted(admitted.client, self._direction, filename))
+        self.limit = error.limit
+        self.finish(Outcome(OutcomeKind.REFUSED, error.message, error.code), error.detail)
+
     def finish(self, outcome: Outcome, detail: str) -> None:
         """Report the outcome; later calls do nothing."""
         if self._finished:
@@ -55,8 +84,9 @@ class Report:
         transfer = admitted.member.transfer if admitted.member else None
         if transfer is not None and transfer.outcome is not None:
             outcome = transfer.outcome
+        refusal = None if self.limit is None else REFUSALS[self.limit]
         if admitted.guard is not None:
-            admitted.guard.ended(admitted, outcome)
+            admitted.guard.ended(admitted, outcome, refusal)
         self._observers.emit(
             TransferFinished(
                 client=admitted.client,
@@ -69,6 +99,8 @@ class Report:
                 retransmitted=transfer.retransmitted if transfer else 0,
                 outcome=outcome,
                 detail=detail,
+                stored=self.stored,
+                refusal=refusal,
                 number=admitted.number,
                 started=self._started,
             )

@@ -17,7 +17,7 @@ All is in one process: `server.workers` is for the command `snowowl serve`, whos
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 
 import trio
 
@@ -83,8 +83,7 @@ async def serve(
     """
     with ExitStack() as end, ExitStack() as stack:
         told = Observers(observers if metrics is None else (*observers, metrics))
-        if reloads is not None:
-            stack.callback(reloads.close)
+        stack.enter_context(nullcontext() if reloads is None else reloads)
         network = network or _system_network(config, stack)
         first = await open_generation(config, network)
         generations = stack.enter_context(closing(Generations(first)))
@@ -93,6 +92,7 @@ async def serve(
         registry, ending = Registry(), Ending(drain, retire)
         guard = make_guard(config, network, told, stack)
         async with trio.open_nursery() as pumps:
+            pumps.start_soon(generations.keep_count)
             exchanges = _exchanges(config, network, pumps, told, guard)
             stack.callback(exchanges.close)
             pumps.start_soon(attend, guard, registry)

@@ -173,10 +173,10 @@ async def supervise(
     told = Observers(observers if metrics is None else (*observers, metrics))
     crew = crew or Crew()
     with ExitStack() as end, ExitStack() as stack:
-        if metrics is not None:
-            stack.callback(metrics.add_source(crew))
         if reloads is not None:
             stack.callback(reloads.close)
+        if metrics is not None:
+            stack.callback(metrics.add_source(crew))
         if listening is None:
             listening = stack.enter_context(open_sockets(config, count))
         slots = [
@@ -334,7 +334,8 @@ class _Supervisor:
 
     def _share_of(self, config: Config) -> Config:
         """Return the configuration of one worker."""
-        server = attrs.evolve(config.server, workers=1)
+        # Not 1: of a quota, which is not divided here, each takes a share of what is left.
+        server = attrs.evolve(config.server, workers=len(self._slots))
         limits = share_of(config.limits, len(self._slots))
         return attrs.evolve(config, server=server, limits=limits)
 

@@ -55,8 +55,7 @@ class Service:
         try:
             await self._serve(admitted, report)
         except ContentError as error:
-            outcome = Outcome(OutcomeKind.REFUSED, error.message, error.code)
-            report.finish(outcome, error.detail)
+            report.refuse(error)
         except Exception as error:  # noqa: BLE001 - one transfer's trouble is not the server's
             self.observers.emit(InternalError("transfer", traceback.format_exc()))
             outcome = Outcome(OutcomeKind.REFUSED, "server error", ErrorCode.NOT_DEFINED)
@@ -151,7 +150,7 @@ class Service:
         tsize = known.parse_value(known.TSIZE, dict(request.options).get(known.TSIZE, b""))
         netascii = request.mode is Mode.NETASCII
         async with await generation.store.create(
-            request.filename, netascii=netascii, tsize=tsize
+            request.filename, netascii=netascii, tsize=tsize, client=admitted.client
         ) as sink:
             transfer = WriteTransfer(request, generation.policies.for_local(admitted.local))
             member = Member(
@@ -160,13 +159,19 @@ class Service:
             if not self._join(admitted, exchange, member, report, tsize):
                 report.finish(not_begun(admitted), "")
                 return
+
+            def lose(error: ContentError) -> None:
+                member.detail, report.limit = error.detail, error.limit
+                exchange.deliver(member, ContentFailed(error.code, error.message))
+
+            sink.alert = lose
             try:
                 await self._take_in(exchange, member, sink, report)
             finally:
                 # Cancelled between the last block and its commit: all octets are here, and the
                 # machine counts on them being kept.
                 if member.commit_wanted and not member.broken:
-                    await self._commit(exchange, member, sink)
+                    await self._commit(exchange, member, sink, report)
 
     async def _take_in(
         self, exchange: Exchange, member: Member, sink: Sink, report: Report
@@ -175,7 +180,7 @@ class Service:
         while not transfer.finished:
             await member.changed()
             if member.commit_wanted:
-                await self._commit(exchange, member, sink)
+                await self._commit(exchange, member, sink, report)
             elif transfer.outcome is None and (member.paused or sink.worth_writing):
                 await self._flush(exchange, member, sink)
             if transfer.outcome is not None:
@@ -194,7 +199,7 @@ class Service:
             member.paused = False
             exchange.deliver(member, ContentReady(trio.current_time()))
 
-    async def _commit(self, exchange: Exchange, member: Member, sink: Sink) -> None:
+    async def _commit(self, exchange: Exchange, member: Member, sink: Sink, report: Report) -> None:
         """Make the upload durable, then let its last ACK go.
 
         Shielded: once it has begun, the file will be there, and the client must be told so.
@@ -204,6 +209,7 @@ class Service:
         with trio.CancelScope(shield=True):
             try:
                 await sink.commit()
+                report.stored = sink.stored
                 event = ContentCommitted(trio.current_time())
             except ContentError as error:
                 member.detail = error.detail

@@ -125,3 +125,21 @@ def test_nothing_that_a_server_says_breaks_the_line(said: str, name: bytes, code
         text = line(verdict, name, PLAIN)
         assert LINE.fullmatch(text), text
         assert text.isprintable()
+
+
+def test_the_document() -> None:
+    found = Probe(octets=5, seconds=0.25, granted=((b"blksize", b"512"),), retransmitted=1)
+    document = failed(ClientError(Reason.CONNECT, "closed"), SERVER, found, PLAIN).document()
+    assert document == {
+        "status": "CRITICAL",
+        "exit_status": 2,
+        "message": "closed",
+        "advice": "start the server, or name its port as in tftp://HOST:PORT/FILE",
+        "seconds": 0.25,
+        "octets": 5,
+        "whole": False,
+        "announced": None,
+        "sha256": None,
+        "options": {"blksize": "512"},
+        "retransmitted": 1,
+    }

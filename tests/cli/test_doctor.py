@@ -7,7 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from snowowl.cli import main
+from snowowl.cli.doctor_checks import catalog
+from snowowl.cli.doctor_checks.finding import Finding, Subject, fail, ok
+from snowowl.config import VARIABLES, Config
 from tests.cli.program import run
 
 pytestmark = pytest.mark.real
@@ -53,3 +58,30 @@ def test_the_file_is_read_as_serve_reads_it(tmp_path: Path) -> None:
     done = run("doctor", "--config", file, "--single-port")
     assert b"WARN configuration: write.quota: has no effect" in done.stdout
     assert b"OK   replies: 127.0.0.1: every tid mode answers, listen in" in done.stdout
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SNOWOWL_CONFIG", *(variable.name for variable in VARIABLES)):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("bare")
+def test_every_flag_is_that_of_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Config] = []
+
+    def examine(subject: Subject) -> list[Finding]:
+        seen.append(subject.config)
+        return [fail("x", "no", "do")] if subject.config.write.enabled else [ok("x", "well")]
+
+    monkeypatch.setattr(catalog, "examine", examine)
+    flags = ["-a", "127.0.0.1:6969", "--single-port", "-R", "5000:5009", str(tmp_path)]
+    for words, status in ((flags, 0), ([*flags, "--writable"], 1), ([*flags, "--json"], 0)):
+        assert CliRunner().invoke(main, ["doctor", *words]).exit_code == status
+    server = seen[0].server
+    assert (server.listen, server.tid) == (("127.0.0.1:6969",), "listen")
+    assert (server.port_range, server.root) == ((5000, 5009), tmp_path)
+    assert CliRunner().invoke(main, ["doctor"]).exit_code == 0
+    assert seen[-1] == Config()
+    for words in (["-R", "x"], ["-R", "x", "--json"]):
+        assert CliRunner().invoke(main, ["doctor", *words]).exit_code == 78

@@ -66,3 +66,12 @@ async def test_failures_are_those_of_the_client(autojump_clock: object) -> None:
         assert caught.value.reason is reason
     assert probe.seconds > 10
     assert probe.retransmitted == ClientOptions().retries
+
+
+async def test_a_name_that_nobody_knows() -> None:
+    probe = Probe()
+    target = parse_url("tftp://no-such-host.invalid/x")
+    with pytest.raises(ClientError) as caught:
+        await fetch(target, probe, options=ClientOptions(), network=FakeNetwork(silent))
+    assert caught.value.reason is Reason.RESOLVE
+    assert (probe.octets, probe.granted) == (0, ())

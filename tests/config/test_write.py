@@ -36,6 +36,7 @@ def test_templates(text: str) -> None:
         "{number!r}",
         "{0}{number}",
         "{name.x}{number}",
+        "x" * 93 + "{number}",
     ],
 )
 def test_templates_that_make_no_unique_names(text: str) -> None:
@@ -48,5 +49,8 @@ def test_what_has_no_effect() -> None:
         "write.unique_name"
     ]
     assert [key for key, _ in WriteConfig(quota=5).unused()] == ["write.quota"]
-    both = WriteConfig(enabled=True, unique="always", overwrite=True)
-    assert [key for key, _ in both.unused()] == ["write.overwrite"]
+    for unique in ("always", "if-taken"):
+        both = WriteConfig(enabled=True, unique=unique, overwrite=True)
+        assert [key for key, _ in both.unused()] == ["write.overwrite"]
+    none = WriteConfig(enabled=True, unique="always", create=False)
+    assert [key for key, _ in none.unused()] == ["write.create"]

@@ -9,7 +9,7 @@ from snowowl.content.names import COMPONENT_MAX, NAME_MAX, NameRules, components
 from snowowl.wire.constants import ErrorCode
 
 LENIENT = NameRules()
-STRICT = NameRules(strip_trailing=False, backslash=False)
+STRICT = NameRules(strip_trailing=False, backslash=False, hidden=True)
 
 near_names = st.lists(
     st.one_of(
@@ -33,8 +33,7 @@ near_names = st.lists(
         (b"undionly.kpxe\xff", (b"undionly.kpxe",)),
         (b"undionly.kpxe\xff\xff \r\n\t\x7f", (b"undionly.kpxe",)),
         (b" a b ", (b" a b",)),
-        (b"...", (b"...",)),
-        (b"..a/a..", (b"..a", b"a..")),
+        (b"a.b/a..", (b"a.b", b"a..")),
         (b"caf\xc3\xa9\xff/x", (b"caf\xc3\xa9\xff", b"x")),
         (b"x" * COMPONENT_MAX, (b"x" * COMPONENT_MAX,)),
     ],
@@ -43,6 +42,21 @@ def test_names_of_real_clients_lead_to_their_components(
     name: bytes, expected: tuple[bytes, ...]
 ) -> None:
     assert components(name, LENIENT) == expected
+
+
+@pytest.mark.parametrize(
+    "name", [b".ssh/id", b"a/.git/config", b"...", b"..a", b"/.x", b"./.x", b"a\\.x", b".\xff.x"]
+)
+def test_hidden_names_are_missing_for_readers_and_refused_to_writers(name: bytes) -> None:
+    with pytest.raises(ContentError) as caught:
+        components(name, LENIENT)
+    assert (caught.value.code, caught.value.message) == (1, "file not found")
+    with pytest.raises(ContentError) as caught:
+        components(name, LENIENT, writing=True)
+    assert caught.value.code is ErrorCode.ACCESS_VIOLATION
+    assert not caught.value.escape
+    shown = NameRules(hidden=True)
+    assert components(name, shown) == components(name, shown, writing=True)
 
 
 def test_without_the_rules_octets_are_taken_as_they_are() -> None:
@@ -73,6 +87,7 @@ def test_names_that_lead_nowhere_are_refused(name: bytes, code: ErrorCode) -> No
     with pytest.raises(ContentError) as caught:
         components(name, LENIENT)
     assert caught.value.code is code
+    assert caught.value.escape == (b".." in name.replace(b"\\", b"/").rstrip(b"\xff").split(b"/"))
 
 
 def test_the_longest_name_is_taken() -> None:
@@ -80,20 +95,21 @@ def test_the_longest_name_is_taken() -> None:
 
 
 @pytest.mark.parametrize("name", [b".snowowl-00.part", b"a/.snowowl-x/b", b"/.snowowl-"])
-def test_temporary_names_of_uploads_are_nobodys(name: bytes) -> None:
+@pytest.mark.parametrize("rules", [LENIENT, STRICT])
+def test_temporary_names_of_uploads_are_nobodys(name: bytes, rules: NameRules) -> None:
     with pytest.raises(ContentError) as caught:
-        components(name, LENIENT)
+        components(name, rules)
     assert caught.value.code is ErrorCode.FILE_NOT_FOUND
     with pytest.raises(ContentError) as caught:
-        components(name, LENIENT, writing=True)
+        components(name, rules, writing=True)
     assert caught.value.code is ErrorCode.ACCESS_VIOLATION
 
 
-@given(near_names, st.booleans(), st.booleans())
+@given(near_names, st.booleans(), st.booleans(), st.booleans())
 def test_whatever_the_octets_no_component_climbs(
-    name: bytes, strip_trailing: bool, backslash: bool
+    name: bytes, strip_trailing: bool, backslash: bool, hidden: bool
 ) -> None:
-    rules = NameRules(strip_trailing=strip_trailing, backslash=backslash)
+    rules = NameRules(strip_trailing=strip_trailing, backslash=backslash, hidden=hidden)
     try:
         parts = components(name, rules)
     except ContentError:
@@ -101,6 +117,7 @@ def test_whatever_the_octets_no_component_climbs(
     assert parts
     for part in parts:
         assert part not in {b"", b".", b".."}
+        assert hidden or not part.startswith(b".")
         assert b"/" not in part
         assert b"\0" not in part
     assert components(b"/".join(parts), STRICT) == parts

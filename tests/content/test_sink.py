@@ -15,6 +15,7 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from snowowl.content.allowance import Allowance, Claim, Limits
 from snowowl.content.beneath import Directory
 from snowowl.content.errors import ContentError
 from snowowl.content.sink import HIGH_WATER, Sink
@@ -33,6 +34,8 @@ def new_sink(
     overwrite: bool = False,
     size_max: int = 1 << 30,
     limiter: trio.CapacityLimiter | None = None,
+    tsize: int | None = None,
+    claim: Claim | None = None,
 ) -> Sink:
     fd = os.open(directory, os.O_PATH | os.O_DIRECTORY)
     try:
@@ -47,6 +50,9 @@ def new_sink(
         overwrite=overwrite,
         size_max=size_max,
         label="upload of 'target'",
+        folder=b"dir/",
+        tsize=tsize,
+        claim=claim,
     )
 
 
@@ -86,7 +92,9 @@ async def test_an_upload_is_whole(tmp_path: Path, kind: Kind) -> None:
         await sink.flush()
         sink.store(*datagrams(b"the end", 512))
         assert not (tmp_path / "target").exists()
+        assert sink.stored == b""
         await sink.commit()
+        assert sink.stored == b"dir/target"
         assert (tmp_path / "target").read_bytes() == octets + b"the end"
         await sink.commit()
         await sink.discard()
@@ -423,3 +431,131 @@ async def test_a_flush_cancelled_while_it_waits_for_a_thread_loses_nothing(
     busy_limiter.total_tokens = 2
     await sink.commit()
     assert (tmp_path / "target").read_bytes() == b"first second"
+
+
+# What was announced, and what all uploads may take together
+
+
+@pytest.mark.parametrize(
+    ("tsize", "octets", "text", "kept"),
+    [
+        (1000, 1000, False, True),
+        (1000, 999, False, False),
+        (1000, 1001, False, False),
+        (0, 700, False, True),  # how some say that they do not know
+        (None, 700, False, True),
+        (5, 1000, True, True),  # they count before they encode, or after
+    ],
+)
+async def test_an_upload_must_be_as_large_as_announced(
+    tmp_path: Path, kind: Kind, tsize: int | None, octets: int, text: bool, kept: bool
+) -> None:
+    async with new_sink(tmp_path, kind=kind, text=text, tsize=tsize) as sink:
+        sink.store(*datagrams(b"x" * octets, 512))
+        if kept:
+            await sink.commit()
+        else:
+            with pytest.raises(ContentError):
+                await sink.commit()
+            with pytest.raises(ContentError) as caught:
+                await sink.commit()
+            assert caught.value.code is ErrorCode.NOT_DEFINED
+            assert caught.value.message == "upload is not of the announced size"
+            assert f"{octets} octets came, 1000 were announced" in caught.value.detail
+    assert names(tmp_path) == (["target"] if kept else [])
+
+
+async def test_a_size_that_does_not_go_into_32_bits_is_compared_by_them(tmp_path: Path) -> None:
+    async with new_sink(tmp_path, tsize=1000) as sink:
+        sink.store(*datagrams(b"x" * 1000, 512))
+        sink.octets += 1 << 32
+        await sink.commit()
+
+
+def store_much(sink: Sink) -> None:
+    for _ in range(300):
+        sink.store(*datagrams(bytes(1023), 1023))
+
+
+async def test_an_upload_ends_where_the_quota_does(tmp_path: Path, kind: Kind) -> None:
+    allowance = Allowance(Limits(quota=200_000))
+    claim = allowance.claim(None)
+    claim.aim((1, 2, b"target"), 0)
+    async with new_sink(tmp_path, kind=kind, claim=claim) as sink:
+        with pytest.raises(ContentError) as caught:
+            store_much(sink)
+        assert caught.value.code is ErrorCode.DISK_FULL
+        assert 200_000 - 1023 < sink.octets <= 200_000 + 1023
+        assert allowance.held <= 200_000
+    assert (allowance.held, allowance.uploads) == (0, 0)
+    assert names(tmp_path) == []
+
+
+async def test_what_is_stored_counts_as_it_lies_on_the_disk(tmp_path: Path) -> None:
+    allowance = Allowance(Limits(quota=200_000))
+    claim = allowance.claim(None)
+    claim.aim((1, 2, b"target"), 0)
+    async with new_sink(tmp_path, text=True, claim=claim) as sink:
+        sink.store(*datagrams(b"a\r\n" * 100 + b"\r", 512))
+        await sink.commit()
+        assert (allowance.used, allowance.held, allowance.uploads) == (201, 0, 1)
+        assert (tmp_path / "target").stat().st_size == 201
+    assert allowance.uploads == 0
+
+
+async def test_what_comes_after_the_end_takes_nothing(tmp_path: Path) -> None:
+    allowance = Allowance(Limits(quota=200_000))
+    claim = allowance.claim(None)
+    claim.aim((1, 2, b"target"), 0)
+    async with new_sink(tmp_path, claim=claim) as sink:
+        await sink.discard()
+        sink.store(*datagrams(b"late", 512))
+    assert allowance.held == 0
+
+
+async def test_an_upload_ends_before_the_free_space_does(tiny_disk: Path, kind: Kind) -> None:
+    allowance = Allowance(Limits(free_min=32 * 1024))
+
+    async def write_much(sink: Sink) -> None:
+        for _ in range(40):
+            sink.store(*datagrams(bytes(1023), 1023))
+            await sink.flush()
+            space = os.statvfs(tiny_disk)
+            assert space.f_bavail * space.f_frsize >= 32 * 1024
+
+    async def upload(number: int) -> None:
+        claim = allowance.claim(None)
+        async with new_sink(tiny_disk, b"%d" % number, kind=kind, claim=claim) as sink:
+            with pytest.raises(ContentError) as caught:
+                await write_much(sink)
+            assert caught.value.code is ErrorCode.DISK_FULL
+            assert "write.free_min" in caught.value.detail
+            with pytest.raises(ContentError):
+                await sink.commit()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(3):
+            nursery.start_soon(upload, number)
+    assert names(tiny_disk) == []
+
+
+async def test_who_loses_to_another_upload_is_told_at_once(tmp_path: Path, kind: Kind) -> None:
+    allowance = Allowance()
+    claims = [allowance.claim(None) for _ in range(2)]
+    for claim in claims:
+        claim.aim((1, 2, b"target"), 0)
+    told: list[ContentError] = []
+    async with (
+        new_sink(tmp_path, kind=kind, claim=claims[0]) as winner,
+        new_sink(tmp_path, kind=kind, claim=claims[1]) as loser,
+    ):
+        loser.alert = told.append
+        loser.store(*datagrams(b"second", 512))
+        winner.store(*datagrams(b"first", 512))
+        await winner.commit()
+        assert [error.code for error in told] == [ErrorCode.FILE_EXISTS]
+        with pytest.raises(ContentError):
+            loser.store(*datagrams(b"more", 512))
+        with pytest.raises(ContentError):
+            await loser.commit()
+    assert (tmp_path / "target").read_bytes() == b"first"

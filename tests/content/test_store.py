@@ -4,8 +4,9 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import trio
@@ -14,13 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snowowl.content import store as store_module
+from snowowl.content.allowance import Allowance, Limits
 from snowowl.content.beneath import Strategy
 from snowowl.content.errors import ContentError
 from snowowl.content.files import SMALL_MAX
 from snowowl.content.mapped import MappedFile
 from snowowl.content.names import NameRules
+from snowowl.content.naming import Template
 from snowowl.content.source import Source
-from snowowl.content.store import Store, WritePolicy
+from snowowl.content.store import COUNT_AGE_SECONDS, COUNT_SECONDS, Store, WritePolicy
 from snowowl.content.temporary import Kind
 from snowowl.content.text import TextIndex
 from snowowl.wire import netascii
@@ -75,13 +78,13 @@ def descriptors() -> int:
         (b"large", "large"),
         (b"link", "large"),
         (b"//large\xff", "large"),
-        (b"dir\\..large", "dir/..large"),
+        (b"dir\\large..", "dir/large.."),
     ],
 )
 async def test_files_are_opened_as_clients_name_them(
     store: Store, root: Path, name: bytes, path: str, text: bool
 ) -> None:
-    (root / "dir/..large").write_bytes(LARGE)
+    (root / "dir/large..").write_bytes(LARGE)
     octets = (root / path).read_bytes()
     source = await store.open(name, netascii=text)
     expected = netascii.encode(octets) if text else octets
@@ -354,4 +357,235 @@ async def test_creation_cancelled_leaves_nothing(root: Path) -> None:
         async with await store.create(b"new", netascii=False, tsize=None):
             await trio.lowlevel.checkpoint()
     assert not [path for path in root.iterdir() if path.name.startswith(".snowowl")]
+    store.close()
+
+
+# Names, limits and quota of uploads
+
+
+async def send_up(store: Store, name: bytes, octets: bytes, **others: str) -> bytes:
+    """Upload some octets; return the name that they were stored by."""
+    async with await store.create(name, netascii=False, tsize=len(octets), **others) as sink:
+        sink.store(b"\0\3\0\1" + octets, 4 + len(octets), 1)
+        await sink.commit()
+        return sink.stored
+
+
+def uploads(
+    unique: Literal["if-taken", "always"],
+    text: str,
+    *,
+    overwrite: bool = False,
+    create: bool = True,
+) -> WritePolicy:
+    return WritePolicy(
+        enabled=True,
+        overwrite=overwrite,
+        create=create,
+        unique=unique,
+        unique_name=Template(text),
+    )
+
+
+@pytest.mark.parametrize("temporary", ["auto", "named"])
+async def test_uploads_of_a_taken_name_get_another(root: Path, temporary: Kind) -> None:
+    policy = uploads("if-taken", "{stem}-{client}-{number}{suffix}", overwrite=True)
+    store = Store(root, rules=NameRules(), policy=policy, temporary=temporary)
+    asked = [b"dir/new.log"] * 3 + [b"small"]
+    stored = [await send_up(store, name, b"x", client="[fe80::1%e0]:7") for name in asked]
+    assert stored == [
+        b"dir/new.log",
+        b"dir/new-fe80--1-e0-1.log",
+        b"dir/new-fe80--1-e0-2.log",
+        b"small-fe80--1-e0-1",
+    ]
+    assert (root / "small").read_bytes() == b"small\n"
+    with pytest.raises(ContentError):  # that is hardly what was meant
+        await send_up(store, b"dir", b"x")
+    store.close()
+
+
+async def test_uploads_always_get_a_name_of_their_own(root: Path) -> None:
+    store = Store(root, rules=NameRules(), policy=uploads("always", "{port}.{number}"))
+    for name in (b"small", b"new", b"dir", b"out", b"fifo"):
+        stored = await send_up(store, name, name, client="192.0.2.9:2000")
+        assert stored.startswith(b"2000.")
+        assert (root / os.fsdecode(stored)).read_bytes() == name
+    with pytest.raises(ContentError) as caught:
+        await store.create(b".x", netascii=False, tsize=None)
+    assert caught.value.code is ErrorCode.ACCESS_VIOLATION
+    store.close()
+
+
+@pytest.mark.parametrize("unique", ["if-taken", "always"])
+async def test_however_many_upload_one_name_at_once_all_are_kept(
+    root: Path, unique: Literal["if-taken", "always"]
+) -> None:
+    store = Store(root, rules=NameRules(), policy=uploads(unique, "{name}.{number}"))
+    stored: dict[bytes, bytes] = {}
+
+    async def one(octets: bytes) -> None:
+        stored[octets] = await send_up(store, b"dir/core", octets)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(40):
+            nursery.start_soon(one, b"%d" % number * 100)
+    assert len(set(stored.values())) == 40
+    for octets, name in stored.items():
+        assert (root / os.fsdecode(name)).read_bytes() == octets
+    assert len(list((root / "dir").iterdir())) == 40
+    store.close()
+
+
+async def test_names_come_to_an_end(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snowowl.content.naming.NUMBERS_MAX", 2)
+    store = Store(root, rules=NameRules(), policy=uploads("always", "{name}.{number}"))
+    await send_up(store, b"new", b"1")
+    await send_up(store, b"new", b"2")
+    with pytest.raises(ContentError) as caught:
+        await send_up(store, b"new", b"3")
+    assert caught.value.code is ErrorCode.FILE_EXISTS
+    assert not [path for path in root.iterdir() if path.name.startswith(".")]
+    store.close()
+
+
+async def test_a_template_that_makes_no_name_is_told_before_anything_is_sent(root: Path) -> None:
+    for policy in (uploads("always", ".{number}"), uploads("always", "x{number}", create=False)):
+        store = Store(root, rules=NameRules(), policy=policy)
+        with pytest.raises(ContentError) as caught:
+            await store.create(b"new", netascii=False, tsize=None)
+        assert caught.value.code is ErrorCode.ACCESS_VIOLATION
+        assert store.allowance.uploads == 0
+        store.close()
+
+
+async def test_hidden_files_are_served_through_visible_links_only(root: Path) -> None:
+    """As Kubernetes mounts a ConfigMap: `name -> ..data/name`, `..data -> ..2026_11_29`."""
+    (root / "..2026").mkdir()
+    (root / "..2026/config").write_bytes(b"of a ConfigMap")
+    (root / "..data").symlink_to("..2026")
+    (root / "config").symlink_to("..data/config")
+    store = Store(root, rules=NameRules(), policy=UPLOADS)
+    source = await store.open(b"config", netascii=False)
+    assert whole(source) == b"of a ConfigMap"
+    for name in (b"..data/config", b"..2026/config"):
+        with pytest.raises(ContentError) as caught:
+            await store.open(name, netascii=False)
+        assert caught.value.code is ErrorCode.FILE_NOT_FOUND
+    store.close()
+
+
+async def test_files_that_are_unused_make_room_and_those_in_use_do_not(root: Path) -> None:
+    for number in range(4):
+        (root / f"large{number}").write_bytes(LARGE)
+    allowance = Allowance(Limits(open_files_max=2))
+    store = Store(root, rules=NameRules(), policy=UPLOADS, allowance=allowance)
+    for number in range(4):
+        (await store.open(b"large%d" % number, netascii=False)).close()
+        assert allowance.open_files <= 2
+    kept = [await store.open(b"large%d" % number, netascii=False) for number in range(2)]
+    (await store.open(b"small", netascii=False)).close()  # holds no file
+    again = await store.open(b"large0", netascii=False)
+    again.close()
+    before = descriptors()
+    for late in (
+        store.open(b"large3", netascii=False),
+        store.create(b"new", netascii=False, tsize=None),
+    ):
+        with pytest.raises(ContentError) as caught:
+            await late
+        assert (caught.value.code, caught.value.limit) == (0, "open_files_max")
+    with suppress(ContentError):  # or it is not known to be cached
+        assert store.open_now(b"large3", netascii=False) is None
+    assert descriptors() == before
+    kept.pop().close()
+    async with await store.create(b"new", netascii=False, tsize=None):
+        assert allowance.open_files == 2
+    store.close()
+    kept.pop().close()
+    assert allowance.open_files == 0
+
+
+async def test_a_quota_is_of_all_files_that_may_be_uploaded(root: Path) -> None:
+    allowance = Allowance(Limits(quota=1000))
+    policy = WritePolicy(enabled=True, overwrite=True, patterns=("dir/*",))
+    (root / "dir/old").write_bytes(bytes(600))
+    store = Store(root, rules=NameRules(), policy=policy, allowance=allowance)
+    await send_up(store, b"dir/new", bytes(300))
+    with pytest.raises(ContentError) as caught:
+        await send_up(store, b"dir/more", bytes(101))
+    assert caught.value.code is ErrorCode.DISK_FULL
+    await send_up(store, b"dir/old", bytes(700))  # a difference of 100
+    assert (allowance.used, allowance.held) == (1000, 0)
+    await send_up(store, b"dir/old", bytes(10))
+    await send_up(store, b"dir/more", bytes(101))
+    assert allowance.used == 411
+    store.close()
+
+
+async def test_what_others_delete_makes_room(
+    root: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    allowance = Allowance(Limits(quota=1000))
+    policy = WritePolicy(enabled=True, patterns=("dir/*",))
+    store = Store(root, rules=NameRules(), policy=policy, allowance=allowance)
+    await send_up(store, b"dir/a", bytes(900))
+    (root / "dir/a").unlink()
+    with pytest.raises(ContentError):  # counted just now
+        await send_up(store, b"dir/b", bytes(200))
+    await trio.sleep(COUNT_AGE_SECONDS + 1)
+    await send_up(store, b"dir/b", bytes(200))
+    (root / "dir/b").unlink()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.keep_count)
+        while allowance.used:
+            await trio.sleep(COUNT_SECONDS)  # no thread is waited for by this clock
+        nursery.cancel_scope.cancel()
+    store.close()
+
+
+async def test_uploads_that_wait_for_a_count_share_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    def count(*arguments: object) -> int:
+        counted.append(1)
+        return 500
+
+    monkeypatch.setattr(store_module, "count", count)
+    allowance = Allowance(Limits(quota=1000))
+    store = Store(root, rules=NameRules(), policy=UPLOADS, allowance=allowance)
+
+    async def ask(tsize: int) -> None:
+        with suppress(ContentError):
+            async with await store.create(b"new", netascii=False, tsize=tsize):
+                pass
+
+    async with trio.open_nursery() as nursery:
+        for number in range(30):
+            nursery.start_soon(ask, 100 * number)
+    assert len(counted) == 1
+    store.close()
+
+
+async def test_the_next_store_counts_on(root: Path) -> None:
+    allowance = Allowance(Limits(uploads_max=1))
+    old = Store(root, rules=NameRules(), policy=UPLOADS, allowance=allowance)
+    async with await old.create(b"new", netascii=False, tsize=None) as sink:
+        sink.store(b"\0\3\0\1x", 5, 1)
+        limits = Limits(uploads_max=1, quota=1_000_000)
+        store = Store(root, rules=NameRules(), policy=UPLOADS, allowance=Allowance(limits))
+        store.succeed(old)
+        old.close()
+        assert allowance.limits is limits
+        elsewhere = Store(root / "dir", rules=NameRules(), policy=UPLOADS)
+        elsewhere.succeed(old)
+        assert elsewhere.allowance.uploads == 0
+        elsewhere.close()
+        with pytest.raises(ContentError) as caught:
+            await store.create(b"other", netascii=False, tsize=None)
+        assert caught.value.limit == "uploads_max"
+    async with await store.create(b"other", netascii=False, tsize=None):
+        assert allowance.uploads == 1
     store.close()

@@ -56,8 +56,8 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, make: Maker) -> None
     assert (tmp_path / "target").read_bytes() == b"first second"
 
 
-def test_the_mode_is_that_of_a_boot_file(tmp_path: Path, make: Maker) -> None:
-    before = os.umask(0o027)
+def test_others_may_not_read_what_was_uploaded(tmp_path: Path, make: Maker) -> None:
+    before = os.umask(0o022)
     try:
         temporary = make(b"target")
     finally:
@@ -456,3 +456,92 @@ def test_a_directory_that_may_not_be_written_is_not_tried_twice(
     with unprivileged(), pytest.raises(PermissionError):
         Temporary(directory, b"target", "auto")
     directory.close()
+
+
+# Permissions and names of their own
+
+
+def test_a_new_file_has_the_mode_less_the_umask(tmp_path: Path) -> None:
+    for kind in KINDS:
+        for mode, umask, expected in ((0o640, 0o077, 0o600), (0o666, 0o002, 0o664)):
+            before = os.umask(umask)
+            try:
+                directory = Directory(os.open(tmp_path, os.O_PATH | os.O_DIRECTORY))
+                temporary = Temporary(directory, b"new", kind, mode=mode)
+            finally:
+                os.umask(before)
+            temporary.publish(overwrite=False)
+            temporary.close()
+            assert (tmp_path / "new").stat().st_mode & 0o7777 == expected
+            (tmp_path / "new").unlink()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o666, 0o755, 0o4711])
+def test_what_is_replaced_leaves_its_permissions(tmp_path: Path, make: Maker, mode: int) -> None:
+    target = tmp_path / "target"
+    target.write_bytes(b"old")
+    if os.geteuid() == 0:
+        os.chown(target, 12, 34)
+    target.chmod(mode)
+    temporary = make(b"target")
+    temporary.write([b"new"])
+    temporary.publish(overwrite=True)
+    status = target.stat()
+    assert target.read_bytes() == b"new"
+    # A write takes the permission to become its owner from a file, too.
+    assert status.st_mode & 0o7777 == mode & 0o777
+    if os.geteuid() == 0:
+        assert (status.st_uid, status.st_gid) == (12, 34)
+
+
+def test_who_may_not_keep_the_group_gives_no_group_more_than_everybody(
+    tmp_path: Path, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fd: int, uid: int, gid: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.fchown", refuse)
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "target").chmod(0o664)
+    make(b"target").publish(overwrite=True)
+    assert (tmp_path / "target").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_link_that_is_replaced_has_no_permissions_to_leave(tmp_path: Path, make: Maker) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"old")
+    (tmp_path / "elsewhere").chmod(0o666)
+    (tmp_path / "target").symlink_to("elsewhere")
+    before = os.umask(0o022)
+    try:
+        temporary = make(b"target")
+    finally:
+        os.umask(before)
+    temporary.publish(overwrite=True)
+    assert (tmp_path / "target").lstat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_name_that_is_free_is_taken(tmp_path: Path, kind: Kind) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "a.1").mkdir()
+    (tmp_path / "a.2").symlink_to("nowhere")
+    directory = Directory(os.open(tmp_path, os.O_PATH | os.O_DIRECTORY))
+    tried = [b"a", b"a.1", b"a.2", b"a.3", b"a.4"]
+    temporary = Temporary(directory, b"a", kind, names=iter(tried))
+    temporary.write([b"new"])
+    temporary.publish(overwrite=False)
+    temporary.close()
+    assert temporary.name == b"a.3"
+    assert names(tmp_path) == ["a", "a.1", "a.2", "a.3"]
+    assert (tmp_path / "a.3").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_when_all_names_are_taken_nothing_is_left(tmp_path: Path, kind: Kind) -> None:
+    (tmp_path / "a").touch()
+    directory = Directory(os.open(tmp_path, os.O_PATH | os.O_DIRECTORY))
+    temporary = Temporary(directory, b"a", kind, names=[b"a"] * 5)
+    with pytest.raises(FileExistsError):
+        temporary.publish(overwrite=False)
+    temporary.close()
+    assert names(tmp_path) == ["a"]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from snowowl.content.allowance import Allowance
 from snowowl.content.beneath import Root, Strategy
 from snowowl.content.errors import ContentError
 from snowowl.content.names import NameRules
 from snowowl.content.store import Store
-from snowowl.content.uploads import WritePolicy, begin
+from snowowl.content.temporary import Temporary
+from snowowl.content.uploads import Wish, WritePolicy, begin
 from snowowl.wire.constants import ErrorCode
 
 OPEN = WritePolicy(enabled=True, overwrite=True)
@@ -32,16 +34,21 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Root]:
         yield root
 
 
+def begun(root: Root, name: bytes, policy: WritePolicy, tsize: int | None) -> Temporary:
+    wish = Wish(parts=name.split(b"/"), tsize=tsize)
+    return begin(root, wish, policy, "auto", rules=NameRules(), claim=Allowance().claim(tsize))
+
+
 def refused(
     root: Root, name: bytes, policy: WritePolicy, tsize: int | None = None
 ) -> tuple[ErrorCode, str]:
     with pytest.raises(ContentError) as caught:
-        begin(root, name.split(b"/"), policy, tsize, "auto")
+        begun(root, name, policy, tsize)
     return caught.value.code, caught.value.message
 
 
 def taken(root: Root, name: bytes, policy: WritePolicy, tsize: int | None = None) -> None:
-    begin(root, name.split(b"/"), policy, tsize, "auto").close()
+    begun(root, name, policy, tsize).close()
 
 
 def test_the_default_policy_takes_nothing() -> None:

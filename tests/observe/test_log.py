@@ -15,6 +15,7 @@ from snowowl.observe.events import (
     Direction,
     Event,
     InternalError,
+    Refusal,
     ReloadFailed,
     RequestReceived,
     ServerReloaded,
@@ -62,6 +63,30 @@ def logfmt(line: str) -> dict[str, str]:
     pairs = [word.partition("=") for word in lexer]
     assert len({key for key, _, _ in pairs}) == len(pairs)
     return {key: value for key, _, value in pairs}
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored", "told"),
+    [
+        (b"logs/core", b"logs/core.1", "logs/core.1"),
+        (b"/logs/core", b"logs/core", None),
+        (b"logs/core", b"logs/core", None),
+        (b"logs/core", b"", None),
+        (b"logs\\core", b"logs/core\n", "logs/core\\x0a"),
+    ],
+)
+def test_a_name_that_an_upload_has_got_is_told_if_it_is_another(
+    asked: bytes, stored: bytes, told: str | None
+) -> None:
+    event = attrs.evolve(FINISHED, direction=Direction.WRITE, filename=asked, stored=stored)
+    assert json.loads(lines("json", event)[0]).get("stored") == told
+
+
+def test_who_met_a_limit_is_told_with_the_others() -> None:
+    outcome = Outcome(OutcomeKind.REFUSED, "server is busy, try again", 0)
+    event = attrs.evolve(FINISHED, outcome=outcome, refusal=Refusal.UPLOADS)
+    assert not lines("json", event, level="info")
+    assert json.loads(lines("json", event)[0])["refusal"] == "uploads"
 
 
 def test_one_line_says_it_all() -> None:

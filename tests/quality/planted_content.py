@@ -73,8 +73,10 @@ def partial_file_visible(patch: Patch) -> None:
     """An upload grows under its final name."""
     real = Temporary.__init__
 
-    def init(self: Temporary, directory: Directory, name: bytes, kind: str) -> None:
-        real(self, directory, name, "named")
+    def init(
+        self: Temporary, directory: Directory, name: bytes, kind: str, **others: object
+    ) -> None:
+        real(self, directory, name, "named", **others)  # type: ignore[arg-type]
         assert self._hidden is not None
         os.rename(self._hidden, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
         self._hidden = name
@@ -104,8 +106,10 @@ def temporary_file_left(patch: Patch) -> None:
     """The temporary file of an upload that is given up stays."""
     real = Temporary.__init__
 
-    def init(self: Temporary, directory: Directory, name: bytes, kind: str) -> None:
-        real(self, directory, name, "named")
+    def init(
+        self: Temporary, directory: Directory, name: bytes, kind: str, **others: object
+    ) -> None:
+        real(self, directory, name, "named", **others)  # type: ignore[arg-type]
 
     patch(Temporary, "__init__", init)
     patch(uploads, "Temporary", Temporary)
@@ -180,7 +184,7 @@ def kept_arena_view(patch: Patch) -> None:
         for start in range(0, stride * count, stride):
             piece = memoryview(data)[start + HEADER_SIZE : start + stride]
             self.octets += len(piece)
-            self._stored += len(piece)
+            self._held += len(piece)
             self._pieces.append(piece)  # type: ignore[arg-type]
 
     patch(Sink, "store", store)

@@ -287,26 +287,37 @@ def serving(
     listen: Sequence[str] = ("127.0.0.1:0",),
     config: str = "",
     unprivileged: bool = False,
+    prefix: Sequence[str] = (),
+    program: Sequence[str] = (),
+    pass_fds: Sequence[int] = (),
+    extra: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Run a server until the block ends, then check that it was alive and well."""
+    """Run a server until the block ends, then check that it was alive and well.
+
+    `prefix` is a command that runs it, `program` one in its place; `extra` goes to the environment.
+    """
     folder = Path(tempfile.mkdtemp(prefix="snowowl-log-"))
     folder.chmod(0o755)
     words = [*flags, *(word for address in listen for word in ("--listen", address))]
     if config := forced_toml(config):
         (folder / "snowowl.toml").write_text(config)
         words += ["--config", str(folder / "snowowl.toml")]
+    command = serve_command(root, *words, unprivileged=unprivileged)
+    if program:
+        command = [*program, str(root), *words]
     log_file = folder / "log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            serve_command(root, *words, unprivileged=unprivileged),
+            [*prefix, *command],
             stdin=subprocess.DEVNULL,
             stderr=log,
-            env=environment({"SNOWOWL_USER": ""} if unprivileged else None),
+            env=environment({**({"SNOWOWL_USER": ""} if unprivileged else {}), **(extra or {})}),
+            pass_fds=pass_fds,
             cwd="/",
         )
     server = Server(process, root, log_file)
     try:
-        _await_ready(server, len(listen))
+        _await_ready(server, max(1, len(listen)))
         yield server
         assert server.ended or process.poll() is None, f"the server died:\n{server.log()}"
         _stop(process)

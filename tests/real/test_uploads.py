@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -151,7 +154,7 @@ def small_disk(root: Path) -> Iterator[Path]:
 @pytest.mark.rule("R12")
 def test_a_disk_that_fills_up(small_disk: Path) -> None:
     octets = os.urandom(2_000_000)
-    with serving(small_disk, "--writable") as server:
+    with serving(small_disk, "--writable", config="[write]\nfree_min = 0\n") as server:
         for options in ([("tsize", len(octets)), ("blksize", 8192)], [("blksize", 8192)], []):
             with pytest.raises(RefusedError) as refused:
                 store(server.address, b"new", octets, *options)
@@ -159,3 +162,82 @@ def test_a_disk_that_fills_up(small_disk: Path) -> None:
             assert eventually(lambda: names_in(small_disk) == [])
         store(server.address, b"fits", octets[:500_000], ("blksize", 8192))
         assert (small_disk / "fits").read_bytes() == octets[:500_000]
+
+
+@pytest.mark.rule("R12")
+def test_a_disk_whose_floor_is_reached(small_disk: Path) -> None:
+    """Several uploads at once, that say nothing of their size, stop where there would be too little."""
+    floor = 400_000
+    least: list[int] = []
+    codes: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            space = os.statvfs(small_disk)
+            least.append(space.f_bavail * space.f_frsize)
+
+    def upload(address: tuple[str, int], number: int) -> None:
+        try:
+            store(address, b"up%d" % number, bytes(300_000), ("blksize", 8192))
+        except RefusedError as refused:
+            codes.append(refused.code)
+
+    with serving(small_disk, "--writable", config=f"[write]\nfree_min = {floor}\n") as server:
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        uploads = [
+            threading.Thread(target=upload, args=[server.address, number]) for number in range(4)
+        ]
+        for thread in uploads:
+            thread.start()
+        for thread in uploads:
+            thread.join()
+        over.set()
+        watcher.join()
+        assert set(codes) == {3}
+        assert eventually(lambda: len(names_in(small_disk)) == 4 - len(codes))
+        with Peer() as peer:
+            answer, _ = peer.ask(wrq(b"large", ("tsize", 700_000)), server.address)
+            assert error_code(answer) == 3
+    assert min(least) >= floor
+    assert {(small_disk / name).stat().st_size for name in names_in(small_disk)} <= {300_000}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["curl", "-sS", "-T", "{file}", "tftp://{host}:{port}/up.bin"],
+        ["curl", "-sS", "-T", "-", "tftp://{host}:{port}/up.bin"],
+        ["busybox", "tftp", "-p", "-l", "{file}", "-r", "up.bin", "{host}", "{port}"],
+        ["busybox", "tftp", "-b", "1400", "-p", "-l", "{file}", "-r", "up.bin", "{host}", "{port}"],
+        ["atftp", "--option", "tsize 0", "-p", "-l", "{file}", "-r", "up.bin", "{host}", "{port}"],
+    ],
+    ids=["curl", "curl, of a pipe", "busybox", "busybox, blksize", "atftp"],
+)
+def test_real_clients_at_once_each_get_a_name(
+    root: Path, tmp_path: Path, command: list[str]
+) -> None:
+    """And what they announce is what they send, or else they would be refused."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here")
+    octets = os.urandom(100_000)
+    (tmp_path / "file").write_bytes(octets)
+    config = '[write]\nunique = "if-taken"\nunique_name = "{stem}_{client}_{number}{suffix}"\n'
+    with serving(root, "--writable", config=config) as server:
+        host, port = server.address
+        words = [word.format(file=tmp_path / "file", host=host, port=port) for word in command]
+        with ExitStack() as stack:
+            clients = [
+                subprocess.Popen(
+                    words,
+                    stdin=stack.enter_context((tmp_path / "file").open("rb")),
+                    stdout=subprocess.DEVNULL,
+                )
+                for _ in range(3)
+            ]
+            assert [client.wait(30) for client in clients] == [0, 0, 0]
+        server.wait_log("stored=up_127.0.0.1_2.bin")
+    assert names_in(root) == ["up.bin", "up_127.0.0.1_1.bin", "up_127.0.0.1_2.bin"]
+    for name in names_in(root):
+        assert (root / name).read_bytes() == octets

@@ -294,11 +294,11 @@ async def test_an_upload_that_is_slow_to_begin_does_not_come_back_to_win(
     created = Store.create
 
     async def slowly(
-        store: Store, name_untrusted: bytes, *, netascii: bool, tsize: int | None
+        store: Store, name_untrusted: bytes, *, netascii: bool, tsize: int | None, client: str
     ) -> Sink:
         if name_untrusted == b"slow":
             await trio.sleep(0.5)
-        return await created(store, name_untrusted, netascii=netascii, tsize=tsize)
+        return await created(store, name_untrusted, netascii=netascii, tsize=tsize, client=client)
 
     monkeypatch.setattr(Store, "create", slowly)
     async with world.serving():

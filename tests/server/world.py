@@ -183,10 +183,10 @@ class World:
             observers=[self._tell, *observers],
             network=self.network,
             drain=self.drain,
-            metrics=self.metrics,
             retire=self.retire,
             reloads=reloads,
             unchangeable=lambda _: self.unchangeable,
+            metrics=self.metrics,
             task_status=task_status,
         )
 

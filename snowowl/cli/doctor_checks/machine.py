@@ -16,6 +16,7 @@ _TEXT_MAX: Final = 1 << 20
 """Octets read of one file: enough for the sockets of a busy machine."""
 
 CAP_NET_BIND_SERVICE: Final = 10  # include/uapi/linux/capability.h
+CAP_SETGID: Final = 6
 CAP_SETUID: Final = 7
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from snowowl.cli.doctor_checks.finding import Finding, Subject, fail, note, ok, warn
+from snowowl.cli.doctor_checks.machine import CAP_SETGID, CAP_SETUID, Machine
 
 
 @attrs.frozen
@@ -95,8 +96,18 @@ def users(subject: Subject) -> Iterator[Finding]:
             "started as root, it stays root",
             'set server.user to one that owns nothing: user = "nobody"',
         )
+    elif subject.machine.status("CapEff") and not _may_change(subject.machine):
+        yield fail(
+            "user",
+            f"root here has no CAP_SETUID and CAP_SETGID: it cannot become {user.name}",
+            "start it as that user, or add both capabilities (--cap-add SETUID --cap-add SETGID)",
+        )
     else:
         yield ok("user", f"started as root, it becomes {user.name} (uid {user.uid})")
+
+
+def _may_change(machine: Machine) -> bool:
+    return machine.has_capability(CAP_SETUID) and machine.has_capability(CAP_SETGID)
 
 
 def _unknown_user(name: str) -> bool:

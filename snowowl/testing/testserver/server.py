@@ -25,7 +25,7 @@ from urllib.parse import quote
 import attrs
 import trio
 
-from snowowl.config import Config, WriteConfig, override
+from snowowl.config import Config, LimitsConfig, WriteConfig, override
 from snowowl.content.names import NameRules
 from snowowl.datagram.interface import Network
 from snowowl.server.datapath import system_network
@@ -38,6 +38,13 @@ from snowowl.testing.testserver.waits import TrioWaits, Waits
 Tid = Literal["shared", "own", "listen"]
 
 LOOPBACK: Final = "127.0.0.1:0"
+NO_RATES: Final = LimitsConfig(
+    requests_per_second=0,
+    requests_per_second_total=0,
+    errors_per_second=0,
+    errors_per_second_total=0,
+)
+"""A test may ask thousands of times and never answer; nothing that it sends may depend on the time."""
 JOIN_SECONDS: Final = 30.0
 """For the thread to end: what it may wait for is a disk."""
 
@@ -262,14 +269,15 @@ def serving(
     the configuration, such as ``"192.0.2.1:69"``; an ephemeral port of loopback if nothing is said.
     `tid`: where answers come from (`Config.server.tid`).  `writable`: clients may upload, and replace
     what is there, into folders that are there: ``(server.root / "logs").mkdir()``.  `loss`: the probability that a DATA or ACK is lost, each way, drawn by `seed`.
-    `config`: all else; its root and its addresses are not used.
+    `config`: all else; its root and its addresses are not used.  Without it, requests and ERRORs
+    have no limits in time (`[limits]`).
 
     Raises ConfigError for settings that cannot be, with every problem; ValueError for a loss that is
     no probability.
     """
     if not 0.0 <= loss < 1.0:
         raise ValueError(f"loss must be from 0 to less than 1, not {loss}")
-    config = config or Config()
+    config = config or Config(limits=NO_RATES)
     server = attrs.evolve(
         config.server,
         listen=(listen,) if isinstance(listen, str) else tuple(listen),

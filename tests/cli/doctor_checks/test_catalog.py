@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,21 @@ def test_a_check_that_cannot_be_made_is_no_end(
         "last",
     ]
     assert found[1].level is Level.NOTE
+
+
+def test_a_check_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def hangs(_: Subject) -> Iterator[Finding]:
+        yield ok("x", "first")
+        over.wait(30)
+
+    monkeypatch.setattr(catalog, "CHECKS", (hangs,))
+    monkeypatch.setattr(catalog, "CHECK_SECONDS", 0.2)
+    found = list(catalog.examine(subject(machine(tmp_path), server__listen=["203.0.113.77:0"])))
+    over.set()
+    assert [finding.level for finding in found[:2]] == [Level.OK, Level.FAIL]
+    assert found[1].message == "did not end in 0.2 s"
 
 
 @pytest.mark.real

@@ -68,3 +68,10 @@ def test_as_whom_the_server_runs(tmp_path: Path) -> None:
     (finding,) = users(subject(other, server__user="tftp"))
     assert finding.level is Level.NOTE
     assert user_of(subject(root, server__user="no-such-user")) is None
+
+
+def test_root_that_cannot_become_another(tmp_path: Path) -> None:
+    for mask, level in (("400", Level.FAIL), ("440", Level.FAIL), ("4c0", Level.OK)):
+        at = machine(tmp_path, {"proc/self/status": f"CapEff:\t{mask}\n"}, euid=0)
+        (finding,) = users(subject(at, server__user="nobody"))
+        assert finding.level is level

@@ -336,3 +336,9 @@ def test_waits_that_nothing_would_end_are_told() -> None:
             server.wait_until_quiet(timeout=nan)
         with pytest.raises(ValueError, match="until is 'done', and can be 'requested', 'ended'"):
             server.wait_for("uImage", until="done")  # type: ignore[arg-type]
+
+
+def test_a_test_may_ask_and_never_answer_as_often_as_it_likes() -> None:
+    with serving({"uImage": b"kernel"}) as server, Peer() as peer:
+        for _ in range(2500):  # more than a server in earnest sends ERRORs at once
+            assert error_code(peer.ask(rrq(b"missing"), at(server))[0]) == 1
