@@ -61,7 +61,7 @@ async def test_boards_boot_in_a_flood_of_forged_requests(
             sent = await flood(world.network, seed, writes=0.3 * (seed % 2))
         await trio.sleep(10.0)
     assert len(seconds) == BOARDS
-    assert max(seconds) < 2.5  # the second time that they ask, at most the third
+    assert max(seconds) < 4.5  # asked twice, 1 s apart; and a client that did dallies for 3 s
     refused = dict.fromkeys(Refusal, 0)
     for event in world.told(RequestsRefused):
         refused[event.refusal] += event.count
