@@ -192,6 +192,8 @@ class _Program:
         import trio
 
         self.log.give_up(str(error))
+        if self.outputs is not None:
+            self.outputs.close()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.writer.run)
             self.writer.close()
