@@ -268,6 +268,19 @@ def test_a_unix_socket(tmp_path: Path) -> None:
     opened.close()
 
 
+def test_a_unix_socket_is_for_others_at_no_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+    monkeypatch.setattr(os, "chmod", lambda path, _: modes.append(os.stat(path).st_mode & 0o777))
+    umask = os.umask(0)
+    try:
+        open_metrics_socket(f"unix:{tmp_path}/s").close()
+    finally:
+        os.umask(umask)
+    assert modes == [0o660]
+
+
 def test_a_path_that_is_anothers_by_now_stays(tmp_path: Path) -> None:
     path = tmp_path / "metrics.sock"
     opened = open_metrics_socket(f"unix:{path}")
