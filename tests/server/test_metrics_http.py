@@ -272,7 +272,9 @@ def test_a_unix_socket_is_for_others_at_no_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modes: list[int] = []
-    monkeypatch.setattr(os, "chmod", lambda path, _: modes.append(os.stat(path).st_mode & 0o777))
+    monkeypatch.setattr(
+        os, "chmod", lambda path, _: modes.append(Path(path).stat().st_mode & 0o777)
+    )
     umask = os.umask(0)
     try:
         open_metrics_socket(f"unix:{tmp_path}/s").close()
