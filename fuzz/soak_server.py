@@ -81,6 +81,16 @@ FILES: Final = {
 }
 SECRET: Final = b"no peer may see this"
 
+_NO_RATES: Final = "[limits]\n" + "".join(
+    f"{key} = 0\n"
+    for key in (
+        "requests_per_second",
+        "requests_per_second_total",
+        "errors_per_second",
+        "errors_per_second_total",
+    )
+)
+"""The server is to bear all of it, not to turn it away."""
 _PING: Final = b"\0\1not-there\0octet\0"
 
 
@@ -387,7 +397,7 @@ def soak(rung: str, tid: str, datagrams: int, seed: int, told: Callable[[int], N
         root = _make_root(folder)
         config = (
             f'[server]\ntid = "{tid}"\n[log]\nlevel = "warning"\n[write]\nenabled = true\n'
-            f'size_max = 100_000\n[performance.platform]\nrung = "{rung}"\n'
+            f'size_max = 100_000\n[performance.platform]\nrung = "{rung}"\n{_NO_RATES}'
         )
         with serving(root, config=config) as server:
             _bear(server, root, datagrams, random.Random(seed), result, told)

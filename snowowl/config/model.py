@@ -69,8 +69,8 @@ class ServerConfig:
     workers: Workers = attrs.field(
         default=1,
         metadata=doc(
-            "How many processes `snowowl serve` starts to share the load; each holds its own share"
-            ' of limits.transfers_max. "auto": one for each CPU that the server may use. More than'
+            "How many processes `snowowl serve` starts to share the load; each holds its own share of"
+            ' the limits of all clients together, and those of one client whole. "auto": one for each CPU that the server may use. More than'
             " one only pays when one CPU is not enough, and needs Linux. A program that embeds the"
             " server has it in its own process.",
         ),
