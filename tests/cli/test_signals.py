@@ -22,10 +22,11 @@ signal.signal(signal.SIGHUP, signal.SIG_IGN if "nohup" in sys.argv else signal.S
 from snowowl.cli.signals import Terminal
 terminal = Terminal.find()
 signal.signal(signal.SIGHUP, lambda *_: None)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it may come before it is waited for
 print("found" if terminal else "none", flush=True)
 if terminal:
     print(terminal.is_gone(), flush=True)
-    signal.pause()
+    signal.sigwait({signal.SIGHUP})
     print(terminal.is_gone(), flush=True)
 """
 

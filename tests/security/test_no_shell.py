@@ -44,10 +44,15 @@ def name_of(call: ast.Call) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
+def owner_of(call: ast.Call) -> str:
+    function = call.func
+    return getattr(function.value, "id", "") if isinstance(function, ast.Attribute) else ""
+
+
 def test_nothing_is_run_by_a_shell() -> None:
     for file, tree in sources():
         for call in called(tree):
-            assert name_of(call) not in _SHELLS, (file, call.lineno)
+            assert name_of(call) not in _SHELLS or owner_of(call) == "platform", (file, call.lineno)
             words = {keyword.arg: keyword.value for keyword in call.keywords}
             assert "shell" not in words, (file, call.lineno)
 

@@ -266,5 +266,5 @@ async def test_the_free_space_is_kept(
         free[0] = 900
         assert await end(boards[2], source, bytes(88)) == FULL
         free[0] = 399
-        assert (await boards[0].ask(wrq("later")))[0] == FULL
+        assert (await boards[0].ask(wrq("later")))[0] == SHORT_OF_FULL
     assert [path.name for path in world.root.iterdir()] == ["up"]
