@@ -17,7 +17,7 @@ from snowowl.datagram.interface import Endpoint, LocalAddress
 from snowowl.observe.observers import Observers
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.server import exchanges as exchanges_module
-from snowowl.server.exchange import Exchange
+from snowowl.server.exchange import Exchange, StrayJudge
 from snowowl.server.exchanges import LOCAL_ADDRESSES_MAX, SHARED_PER_ADDRESS
 from snowowl.server.tuning import Tuning
 from snowowl.testing.playbook import ack, data, error
@@ -179,8 +179,15 @@ async def test_a_peak_of_local_addresses_leaves_nothing_behind(
     monkeypatch.setattr(exchanges_module, "LOCAL_ADDRESSES_MAX", 4)
     opened: list[weakref.ref[Exchange]] = []
 
-    def remembered(endpoint: Endpoint, observers: Observers, *, tuning: Tuning | None) -> Exchange:
+    def remembered(
+        endpoint: Endpoint,
+        observers: Observers,
+        *,
+        tuning: Tuning | None,
+        may_answer: StrayJudge | None,
+    ) -> Exchange:
         assert tuning is not None
+        assert may_answer is not None
         exchange = Exchange(endpoint, observers)
         opened.append(weakref.ref(exchange))
         return exchange
