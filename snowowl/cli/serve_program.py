@@ -41,7 +41,8 @@ def run(config: Config, configure: Configure, file: Path | None = None) -> int:
 
     from snowowl.cli import serve_startup as startup
     from snowowl.cli.serve_systemd import Systemd
-    from snowowl.server.errors import ListenError, RootError
+    from snowowl.observe.audit_file import AuditError
+    from snowowl.server.errors import ListenError, MetricsError, RootError
 
     _raise_descriptor_limit()
     try:
@@ -62,12 +63,14 @@ def run(config: Config, configure: Configure, file: Path | None = None) -> int:
         try:
             startup.give_up_privileges(program.config, program.log)
             startup.check_root(program.config.server.root)
+            startup.check_file(file, program.log)
+            program.open_outputs()
             if alone:
                 program.confinement = startup.confine_to(program.config, file, program.log)
             else:
                 startup.check_python()
                 startup.is_confined(program.config, program.log)
-        except (RootError, startup.StartError) as error:
+        except (RootError, AuditError, MetricsError, startup.StartError) as error:
             return trio.run(program.fail, error)
         return trio.run(program.run)
 
@@ -109,6 +112,7 @@ class _Program:
         self.writer = LineWriter(stderr_descriptor())
         self.journal = open_journal()
         self.outputs: Outputs | None = None
+        """The audit stream and the metrics, once they are open."""
         self.log = LogObserver(
             self.writer.write,
             form=config.log.format,
@@ -121,60 +125,34 @@ class _Program:
             configure or (lambda: config),
             self.observe,
             warn=self.warn,
-            begins=(lambda: None) if systemd is None else systemd.reloading,
-            reopen=self._reopen,
+            begins=self.begin_reload,
         )
 
     async def run(self) -> int:
         """Run a server in this program; return the exit status."""
         import trio
 
+        from snowowl.server.errors import ListenError, RootError, WorkerError
+
         self.warn(self.config)
         async with trio.open_nursery() as outer:
             outer.start_soon(self.writer.run)
-            outputs = self.open_outputs()
-            if outputs is not None:
-                async with outputs.running(), trio.open_nursery() as running:
-                    running.start_soon(self._watch_signals, running.cancel_scope)
-                    if self.systemd is not None:
-                        running.start_soon(self.systemd.run)
-                    running.start_soon(self.reloads.watch, self.drain)
-                    await self._serve_with(outputs)
-                    running.cancel_scope.cancel()
+            assert self.outputs is not None
+            async with self.outputs.running(), trio.open_nursery() as running:
+                running.start_soon(self._watch_signals, running.cancel_scope)
+                if self.systemd is not None:
+                    running.start_soon(self.systemd.run)
+                running.start_soon(self.reloads.watch, self.drain)
+                try:
+                    await self.serve([self.observe, self.outputs])
+                except (ListenError, RootError, WorkerError) as error:
+                    self.exit_status = 1
+                    self.log.give_up(str(error))
+                running.cancel_scope.cancel()
             self.writer.close()
         return self.exit_status
 
-    def open_outputs(self) -> Outputs | None:
-        """Open the audit stream and the metrics; None if that cannot be done, which is told."""
-        from snowowl import __version__
-        from snowowl.observe.audit_file import AuditError
-        from snowowl.server.errors import MetricsError
-        from snowowl.server.outputs import Outputs, lines_lost
-
-        def lost() -> int:
-            return lines_lost(self.writer, self.journal)
-
-        try:
-            self.outputs = Outputs(self.config, self.log, lost, version=__version__)
-        except (AuditError, MetricsError) as error:
-            self.exit_status = 1
-            self.log.give_up(str(error))
-        return self.outputs
-
-    async def _reopen(self) -> None:
-        if self.outputs is not None:
-            await self.outputs.reopen()
-
-    async def _serve_with(self, outputs: Outputs) -> None:
-        from snowowl.server.errors import ListenError, RootError, WorkerError
-
-        try:
-            await self.serve([self.observe, outputs], outputs)
-        except (ListenError, RootError, WorkerError) as error:
-            self.exit_status = 1
-            self.log.give_up(str(error))
-
-    async def serve(self, observers: Sequence[Observer], outputs: Outputs) -> None:
+    async def serve(self, observers: Sequence[Observer]) -> None:
         """Serve in this process.  Raises ListenError, RootError or WorkerError."""
         from snowowl.server.datapath import system_network
         from snowowl.server.serve import serve
@@ -189,8 +167,25 @@ class _Program:
                 drain=self.drain,
                 reloads=self.reloads.taken,
                 unchangeable=None if confinement is None else confinement.kept,
-                metrics=outputs.metrics,
+                metrics=None if self.outputs is None else self.outputs.metrics,
             )
+
+    def open_outputs(self) -> None:
+        """Open the audit stream and the metrics.  Raises AuditError, MetricsError."""
+        from snowowl import __version__
+        from snowowl.server.outputs import Outputs, lines_lost
+
+        def lost() -> int:
+            return lines_lost(self.writer, self.journal)
+
+        self.outputs = Outputs(self.config, self.log, lost, version=__version__)
+
+    def begin_reload(self) -> None:
+        """Note that a SIGHUP has come: whatever else comes of it, logrotate may have sent it."""
+        if self.systemd is not None:
+            self.systemd.reloading()
+        if self.outputs is not None:
+            self.outputs.reopen_soon()
 
     async def fail(self, error: Exception) -> int:
         """Say why nothing is served; return the exit status."""
@@ -243,7 +238,7 @@ class _Program:
 class _Supervised(_Program):
     """A server of several processes."""
 
-    async def serve(self, observers: Sequence[Observer], outputs: Outputs) -> None:
+    async def serve(self, observers: Sequence[Observer]) -> None:
         """Serve by several processes."""
         from snowowl.server.supervisor import supervise
 
@@ -255,8 +250,8 @@ class _Supervised(_Program):
             drain=self.drain,
             reloads=self.reloads.taken,
             colors=_wants_colors(),
-            metrics=outputs.metrics,
-            crew=outputs.crew,
+            metrics=None if self.outputs is None else self.outputs.metrics,
+            crew=None if self.outputs is None else self.outputs.crew,
         )
 
 

@@ -7,7 +7,7 @@ the one that says that the terminal is gone which the server was started at.
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import trio
 
@@ -24,8 +24,7 @@ class Reloads:
     """Reads the configuration anew when it is asked for, and hands it to the server by `taken`.
 
     `emit` is told what goes wrong here; `begins`, that one of ServerReloaded and ReloadFailed will
-    be told; `reopen` opens anew what is appended to, whatever comes of the rest; `warn` looks at what
-    has taken effect.
+    be told; `warn` looks at what has taken effect.
     """
 
     def __init__(
@@ -35,13 +34,11 @@ class Reloads:
         *,
         warn: Callable[[Config], None],
         begins: Callable[[], None] = lambda: None,
-        reopen: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
         self._configure = configure
         self._emit = emit
         self._warn = warn
         self._begins = begins
-        self._reopen = reopen
         self._terminal = Terminal.find()
         self._told = trio.Event()
         self._succeeded = False
@@ -69,7 +66,6 @@ class Reloads:
                     drain.set()
                     continue
                 self._begins()
-                await self._reopen()
                 if drain.is_set():
                     self._emit(SHUTTING_DOWN)
                 else:

@@ -36,6 +36,7 @@ from snowowl.observe.events import (
 from snowowl.server.confinement import Confinement, confine_and_tell
 from snowowl.server.errors import RootError
 from snowowl.server.listening import Listening, inherit, open_sockets
+from snowowl.server.outputs import IMPORTS
 
 Tell = Callable[[Event], None]
 
@@ -45,6 +46,7 @@ _LATE: Final = (
     "snowowl.observe.log",
     "snowowl.observe.writer",
     "snowowl.server.serve",
+    "snowowl.server.outputs",
     "encodings.idna",
     "ctypes",
     "fcntl",
@@ -75,7 +77,7 @@ def take_sockets(config: Config, count: int) -> Listening:
 
 def give_up_privileges(config: Config, tell: Tell) -> None:
     """Become who the configuration says, if we may.  Raises StartError."""
-    for name in _LATE:
+    for name in (*_LATE, *(IMPORTS if config.metrics.listen is not None else ())):
         import_module(name)
     if not hasattr(os, "geteuid"):
         tell(SafetyMissing("server.user: has no effect on this system, which has no such users"))
@@ -167,6 +169,18 @@ def check_root(root: Path) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise RootError(root, error) from error
+
+
+def check_file(file: Path | None, tell: Tell) -> None:
+    """Warn of a configuration that a reload will not be able to read."""
+    if file is not None and not os.access(file, os.R_OK):
+        user = identity.user_name(os.geteuid()) if hasattr(os, "geteuid") else "this user"
+        tell(
+            KeyWithoutEffect(
+                f"{file}: user {user} may not read it, so SIGHUP cannot read it anew; give it to that"
+                " user's group, or let others read it"
+            )
+        )
 
 
 def check_python() -> None:

@@ -61,8 +61,8 @@ class LimitsConfig:
         metadata=doc(
             "How many requests of one client address may begin a transfer, in the long run, that"
             " the client never answers: its address may be forged. A client that answers has its"
-            " request back, so no honest one meets this. Five times as many may come at once. 0: no"
-            " limit.",
+            " request back, so no honest one meets this. Five times as many may come at once, ten"
+            " times from a client that has answered before. 0: no limit.",
         ),
     )
     requests_per_second_total: Rate = attrs.field(

@@ -305,7 +305,10 @@ class Config:
         return tuple(
             f"{key}: {reason}"
             for key, reason in chain(
-                self._unused(), self.write.unused(), self.performance.unused(blksize_max)
+                self._unused(),
+                self.write.unused(),
+                self.metrics.unused(),
+                self.performance.unused(blksize_max),
             )
         )
 

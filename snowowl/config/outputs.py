@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +11,7 @@ import attrs
 
 from snowowl.config.constraints import Check
 from snowowl.config.keys import doc
-from snowowl.config.listen import parse_metrics_listen
+from snowowl.config.listen import ListenAddress, parse_metrics_listen
 
 MetricsAddress = Annotated[str, Check(parse_metrics_listen)]
 
@@ -60,3 +62,18 @@ class MetricsConfig:
             example='"127.0.0.1:9169"',
         ),
     )
+
+    def unused(self) -> Iterator[tuple[str, str]]:
+        """Yield what was set and has not the effect that it should have, and why."""
+        address = None if self.listen is None else parse_metrics_listen(self.listen)
+        if isinstance(address, ListenAddress) and not _is_loopback(address.host):
+            reason = (
+                f"everybody who can reach {address} can read the metrics, there is no password: give"
+                " a loopback address or a Unix socket, or let a firewall see to it"
+            )
+            yield "metrics.listen", reason
+
+
+def _is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach an address; an empty one is every address."""
+    return bool(host) and ip_address(host).is_loopback

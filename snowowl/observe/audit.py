@@ -46,6 +46,10 @@ printable ASCII and may be cut, and ``bytes.fromhex(line["file_hex"])`` gives it
 
 What a peer can send without being served is told together: the first `requests-malformed` or
 `limit-hit` at once, then one line a minute for all that came since.  Doubled requests are not told.
+
+A program that embeds the server has the same lines by
+``snowowl.serve(config, observers=[AuditObserver(writer.write)])``, with a `LineWriter` that it runs,
+or in a file of its own by `snowowl.observe.audit_file.AuditStream`.
 """
 
 from __future__ import annotations

@@ -36,7 +36,6 @@ MESSAGE_IDS: Final[Mapping[str, str]] = {
     "RequestReceived": "c0e0d4ef3712499087d6e90a82c9adde",
     "RequestMalformed": "5537e076fea243258f5a6942170ea729",
     "RequestDoubled": "0a855b6f0d7f46c493ee1092853b3ba2",
-    "RequestsDropped": "9277318f2a0f437f9571d81f7294c8c0",
     "RequestsRefused": "cfdac8d7cc0d4462908734fee1d4ae6a",
     "TraversalAttempted": "69f2cc96b5ef4850874d2f370b9dcf73",
     "TransferStarted": "4369d109d31649e49dc8dc5ab3aac49c",

@@ -205,6 +205,7 @@ class Acceptor:
             guard.begin(candidate)
             return candidate
         if verdict is Verdict.REPEAT and standing is not None:
+            standing.repeats += 1
             standing.deliver(RequestRepeated(now))
         else:
             guard.give_back(source)

@@ -38,6 +38,16 @@ class WorkerError(Exception):
     """A worker process cannot start, and says why."""
 
 
+class MetricsError(OSError):
+    """The metrics cannot be told where `metrics.listen` says; says what to do."""
+
+    def __init__(self, listen: str, reason: str) -> None:
+        super().__init__(
+            f"cannot tell metrics at {listen} (metrics.listen): {reason};"
+            " give another address, or take the key out"
+        )
+
+
 def _listen_advice(port: int, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM) and port < _PRIVILEGED_PORTS:
         return (
@@ -80,13 +90,3 @@ def _who_must_enter(root: Path) -> str:
     return (
         f"user {user} must be allowed to enter and read it; or name another by server.user (--user)"
     )
-
-
-class MetricsError(OSError):
-    """The metrics cannot be told where `metrics.listen` says; says what to do."""
-
-    def __init__(self, listen: str, reason: str) -> None:
-        super().__init__(
-            f"cannot tell metrics at {listen} (metrics.listen): {reason};"
-            " give another address, or take the key out"
-        )

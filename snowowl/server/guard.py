@@ -36,6 +36,9 @@ from snowowl.wire.constants import ErrorCode
 REQUESTS_AT_ONCE: Final = 5.0
 """Seconds' worth of requests that may come at once: a lab that is switched on."""
 
+KNOWN_AT_ONCE: Final = 10.0
+"""The same for a client that has answered: by default, all the transfers that one may have."""
+
 ERRORS_AT_ONCE: Final = 10.0
 """Boot loaders look for about ten missing files in a row (PXELINUX, GRUB), a hundred boards too."""
 
@@ -81,6 +84,7 @@ class Guard:
         self.transfer_seconds_max = limits.transfer_seconds_max
         self.unanswered_max = limits.unanswered_max
         self._requests = _rate(limits.requests_per_second, REQUESTS_AT_ONCE)
+        self._requests_known = _rate(limits.requests_per_second, KNOWN_AT_ONCE)
         self._requests_total = _rate(limits.requests_per_second_total, REQUESTS_AT_ONCE)
         self._errors = _rate(limits.errors_per_second, ERRORS_AT_ONCE)
         self._errors_total = _rate(limits.errors_per_second_total, ERRORS_AT_ONCE)
@@ -110,8 +114,10 @@ class Guard:
         """Take the tokens for a request; None, and it is counted, if there are none."""
         key = source_key(peer)
         source = self._known.get(key) or self._strangers.get(key) or Source(key)
-        after = self._requests.take(source.requests, now)
-        if after is None or (source.known_until <= now and not self._take_of_all(source, now)):
+        known = source.known_until > now
+        rate = self._requests_known if known else self._requests
+        after = rate.take(source.requests, now)
+        if after is None or (not known and not self._take_of_all(source, now)):
             self.refusals.note(Refusal.REQUESTS, peer)
             return None
         if source.requests == ALWAYS_FULL:  # it is new; who gets no token is not worth a place
@@ -171,14 +177,17 @@ class Guard:
         if self._unanswered.pop(admitted, admitted) is admitted or source is None:
             return
         admitted.guard = None  # there is nothing more to watch
-        self.give_back(source)
+        for _ in range(1 + admitted.repeats):
+            self.give_back(source)
         if source.known_until <= now:
             self._strangers.pop(source.key)
             self._known.put(source.key, source)
         source.known_until = now + KNOWN_SECONDS
 
-    def ended(self, admitted: Admitted, outcome: Outcome) -> None:
-        """Note how a request ended; if it was answered before, that makes no difference."""
+    def ended(self, admitted: Admitted, outcome: Outcome, refusal: Refusal | None = None) -> None:
+        """Note how a request ended; if it was answered before, only the limit that it met counts."""
+        if refusal is not None:
+            self.refusals.note(refusal, admitted.peer)
         if admitted not in self._unanswered:
             return
         peer_ended_it = outcome.kind in (OutcomeKind.PROBED, OutcomeKind.ABORTED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -21,10 +22,15 @@ from snowowl.observe.metrics import Metrics, Snapshot
 from snowowl.observe.writer import LineWriter
 from snowowl.server.channel import Channel
 from snowowl.server.crew import Crew, encode_counts
-from snowowl.server.metrics_http import MetricsServer, Render
 from snowowl.server.metrics_socket import MetricsSocket, open_metrics_socket
 
-COUNTS_SECONDS = 1.0
+if TYPE_CHECKING:
+    from snowowl.server.metrics_http import MetricsServer
+
+IMPORTS: Final = ("snowowl.observe.prometheus", "snowowl.server.metrics_http")
+"""What is imported only where metrics are told."""
+
+COUNTS_SECONDS: Final = 1.0
 """Between two times that a worker tells its counts; what it had counted since is lost if it is
 killed."""
 
@@ -70,19 +76,23 @@ class Outputs:
         self._log = log
         self._lost = lost
         self._socket: MetricsSocket | None = None
-        self._render: Render | None = None
+        self._server: MetricsServer | None = None
         self.audit: AuditStream | None = None
         self.metrics: Metrics | None = None
+        self._reopen = trio.Event()
         self.crew = Crew()
         """The workers, where there are some."""
         if config.metrics.listen is not None:
             self.metrics = Metrics()
             self.metrics.add_source(self._count)
             if worker is None:  # its supervisor tells all
-                # Here, as a process that is confined can import nothing more.
+                # Here, not at the top: they take a tenth of a second.
                 from snowowl.observe.prometheus import Exposition
+                from snowowl.server.metrics_http import MetricsServer
 
-                self._render = Exposition(self.metrics.snapshot, version).render
+                metrics = self.metrics
+                render = Exposition(metrics.snapshot, version).render
+                self._server = MetricsServer(render, lambda: metrics.serving, log)
                 self._socket = open_metrics_socket(config.metrics.listen)
         if config.audit.file is not None:
             try:
@@ -109,8 +119,9 @@ class Outputs:
                 if self.audit is not None:
                     writing.start_soon(self.audit.run)
                 async with trio.open_nursery() as answering:
-                    if self._socket and self.metrics and self._render:
-                        answering.start_soon(self._answer, self._socket, self.metrics, self._render)
+                    answering.start_soon(self._reopen_each)
+                    if self._socket is not None and self._server is not None:
+                        answering.start_soon(self._answer, self._socket, self._server)
                     try:
                         yield
                     finally:
@@ -126,6 +137,16 @@ class Outputs:
             self._socket.close()
         if self.audit is not None:
             self.audit.writer.release()
+
+    def reopen_soon(self) -> None:
+        """Do as `reopen`, while it runs."""
+        self._reopen.set()
+
+    async def _reopen_each(self) -> None:
+        while True:
+            await self._reopen.wait()
+            self._reopen = trio.Event()
+            await self.reopen()
 
     async def reopen(self) -> None:
         """Open the audit file anew, for logrotate, here and in all workers.  Raises nothing.
@@ -159,10 +180,9 @@ class Outputs:
             "snowowl_audit_lines_lost_total": {"": [lost]},
         }
 
-    async def _answer(self, opened: MetricsSocket, metrics: Metrics, render: Render) -> None:
+    async def _answer(self, opened: MetricsSocket, server: MetricsServer) -> None:
         """Answer scrapes; a bug there must not end the server."""
         try:
-            server = MetricsServer(render, lambda: metrics.serving, self._log)
             sock = trio.socket.from_stdlib_socket(opened.socket)
             await server.run(trio.SocketListener(sock))
         except Exception:  # noqa: BLE001 - files are served on

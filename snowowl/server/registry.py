@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from snowowl.datagram.interface import Endpoint, LocalAddress, Packet
+from snowowl.observe.events import Refusal
 from snowowl.protocol.events import Event
 from snowowl.protocol.outcome import Outcome
 from snowowl.server.exchange import SUPERSEDED, Exchange
@@ -24,8 +25,8 @@ class Gatekeeper(Protocol):
     def answered(self, admitted: Admitted) -> None:
         """Note that the client has answered."""
 
-    def ended(self, admitted: Admitted, outcome: Outcome) -> None:
-        """Note how a request ended."""
+    def ended(self, admitted: Admitted, outcome: Outcome, refusal: Refusal | None = None) -> None:
+        """Note how a request ended, and which limit it met, if one was why."""
 
     def error(
         self, peer: bytes, code: int, message: str, asked_octets: int, now: float
@@ -59,6 +60,8 @@ class Admitted:
     """Who wants to know what becomes of it, until its client has answered."""
     source: Source | None = None
     """Whose limits it counts for."""
+    repeats: int = 0
+    """How often it came again before it was answered; each time it cost a token."""
     gave_way: bool = False
     """It is to end before it begins: see `limits.unanswered_max`."""
 

@@ -84,8 +84,9 @@ class Report:
         transfer = admitted.member.transfer if admitted.member else None
         if transfer is not None and transfer.outcome is not None:
             outcome = transfer.outcome
+        refusal = None if self.limit is None else REFUSALS[self.limit]
         if admitted.guard is not None:
-            admitted.guard.ended(admitted, outcome)
+            admitted.guard.ended(admitted, outcome, refusal)
         self._observers.emit(
             TransferFinished(
                 client=admitted.client,
@@ -99,7 +100,7 @@ class Report:
                 outcome=outcome,
                 detail=detail,
                 stored=self.stored,
-                refusal=None if self.limit is None else REFUSALS[self.limit],
+                refusal=refusal,
                 number=admitted.number,
                 started=self._started,
             )

@@ -78,16 +78,13 @@ async def serve(
     ``addresses = await nursery.start(snowowl.serve, config)`` returns when requests can come in,
     with the addresses that are bound, as texts like ``192.0.2.1:69``.
 
-    Raises ListenError if an address cannot be listened on, RootError if the root cannot be opened;
-    both are OSErrors that say what to do.  Cancelled, it tells the peers of running transfers by
-    ERROR 0.
+    Raises ListenError or RootError if it cannot begin: OSErrors that say what to do.  Cancelled, it
+    tells the peers of running transfers by ERROR 0.
     """
     with ExitStack() as end, ExitStack() as stack:
         told = Observers(observers if metrics is None else (*observers, metrics))
         stack.enter_context(nullcontext() if reloads is None else reloads)
-        if network is None:
-            network = system_network(config)
-            stack.callback(network.close)
+        network = network or _system_network(config, stack)
         generations = Generations(await open_generation(config, network))
         stack.callback(generations.close)
         endpoints = _listen(config, network, stack)
@@ -126,6 +123,13 @@ async def serve(
             finally:
                 readings.stop()
             pumps.cancel_scope.cancel()
+
+
+def _system_network(config: Config, stack: ExitStack) -> Network:
+    """Make the network of this machine, until the stack is left."""
+    network = system_network(config)
+    stack.callback(network.close)
+    return network
 
 
 def _count(counted: Counted, metrics: Metrics | None, stack: ExitStack) -> None:

@@ -165,7 +165,7 @@ async def supervise(
     What comes by `reloads` replaces the configuration, worker by worker; the old ones stay until
     their transfers have ended.  The channel is closed when no more is taken.  `unchangeable` names
     keys that cannot change for reasons of the caller's.  `listening` are the sockets, if they are
-    open already.  `command` is for tests: what to run in place of workers.
+    open already.  `metrics` observes, too, and is told what all count; `crew` is who they are.  `command` is for tests: what to run in place of workers.
 
     Raises ListenError if an address cannot be listened on, WorkerError if a worker cannot start.
     No process outlives it, unless it is killed: then they drain and end by themselves.

@@ -84,14 +84,14 @@ async def _work(number: int, order: Order, channel: Channel, events: Sequence[Ev
         journal=journal,
     )
     writer.dropped_line = log.dropped
-    if number == FIRST:
-        for event in events:
-            log(event)
     try:
         outputs = Outputs(config, log, lambda: lines_lost(writer, journal), worker=number)
     except AuditError as error:
         channel.tell("failed", str(error))
         return 1
+    if number == FIRST:
+        for event in events:
+            log(event)
     drain, retire, go = trio.Event(), trio.Event(), trio.Event()
 
     def tell(event: Event) -> None:
@@ -114,9 +114,9 @@ async def _work(number: int, order: Order, channel: Channel, events: Sequence[Ev
         outer.start_soon(writer.run)
         async with outputs.running(), trio.open_nursery() as running:
             running.start_soon(_watch_signals, drain)
+            running.start_soon(outputs.tell_counts, channel)
             words = {"go": go, "drain": drain, "retire": retire}
             running.start_soon(_obey, channel, words, running.cancel_scope.cancel, log, outputs)
-            running.start_soon(outputs.tell_counts, channel)
             try:
                 with ExitStack() as stack:
                     network = _network(number, order, go, stack)

@@ -91,8 +91,7 @@ class Worker:
     def retire(self) -> None:
         """Do as `drain`, but let the transfers take their time; `drain` may still follow."""
         self._retired = True
-        if self._channel is not None:
-            self._channel.tell("retire")
+        self.tell("retire")
 
     def ping(self) -> None:
         """Ask for a sign of life."""

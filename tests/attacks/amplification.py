@@ -156,11 +156,12 @@ def _measure_all(root: Path) -> list[Measured]:
     whens = sorted({kind.when for kind in KINDS})
     for when in whens:
         config = config_for(when, root)
+        transfer = ("", 0)
         with (
             serving(root=root, config=config) as server,
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opener,
         ):
-            target = (server.host, server.port)
+            target = transfer = (server.host, server.port)
             opener.settimeout(5.0)
             if when != "others":
                 opener.sendto(rrq(), target)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
+import snowowl
 from snowowl.observe import writer as writer_module
 from snowowl.observe.audit import AuditObserver
 from snowowl.observe.log import LogObserver
@@ -49,17 +51,21 @@ async def test_a_broken_sink_stops_no_transfer(
     else:
         fd = os.dup(stuck_pipe)
     log, audit = LineWriter(fd), LineWriter(fd)
-    drain = world.drain = trio.Event()
+    drain = trio.Event()
     with trio.fail_after(20):
         async with trio.open_nursery() as writing:
             for writer in (log, audit):
                 writing.start_soon(writer.run)
             async with trio.open_nursery() as nursery:
                 observers = (
+                    world._tell,
                     LogObserver(log.write, form="json", level="debug"),
                     AuditObserver(audit.write),
                 )
-                await nursery.start(world._serve, world.config(), observers)
+                serve = partial(
+                    snowowl.serve, observers=observers, network=world.network, drain=drain
+                )
+                await nursery.start(serve, world.config())
                 for _ in range(10):
                     assert len(await world.get("file")) == 1000
                 drain.set()

@@ -288,12 +288,13 @@ def serving(
     config: str = "",
     unprivileged: bool = False,
     prefix: Sequence[str] = (),
+    program: Sequence[str] = (),
     pass_fds: Sequence[int] = (),
     extra: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Run a server until the block ends, then check that it was alive and well.
 
-    `prefix` is a command that runs it; `extra` goes to the environment.
+    `prefix` is a command that runs it, `program` one in its place; `extra` goes to the environment.
     """
     folder = Path(tempfile.mkdtemp(prefix="snowowl-log-"))
     folder.chmod(0o755)
@@ -301,10 +302,13 @@ def serving(
     if config := forced_toml(config):
         (folder / "snowowl.toml").write_text(config)
         words += ["--config", str(folder / "snowowl.toml")]
+    command = serve_command(root, *words, unprivileged=unprivileged)
+    if program:
+        command = [*program, str(root), *words]
     log_file = folder / "log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [*prefix, *serve_command(root, *words, unprivileged=unprivileged)],
+            [*prefix, *command],
             stdin=subprocess.DEVNULL,
             stderr=log,
             env=environment({**({"SNOWOWL_USER": ""} if unprivileged else {}), **(extra or {})}),

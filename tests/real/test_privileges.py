@@ -11,10 +11,13 @@ import pytest
 
 from tests.host.scripts import public_folder, said
 from tests.real.harness import (
+    Peer,
     RefusedError,
     Server,
     fetch,
     names_in,
+    read_on,
+    rrq,
     run,
     serve_command,
     serving,
@@ -201,3 +204,41 @@ def test_no_memory_is_both_written_and_executed(tmp_path: Path) -> None:
         found = re.search(r"packets go by (\w+)", server.log())
         assert found
         assert found[1] != "portable"
+
+
+LATE = """
+[server]
+root = "{root}"
+[write]
+enabled = true
+overwrite = true
+[audit]
+file = "{root}/audit.jsonl"
+[metrics]
+listen = "127.0.0.1:0"
+[protocol]
+blksize_max = {blksize}
+"""
+
+
+def test_nothing_is_imported_once_privileges_are_gone(tmp_path: Path) -> None:
+    """Nobody may be able to read the folders of this Python."""
+    (tmp_path / "file").write_bytes(CONTENT)
+    late = [sys.executable, str(Path(__file__).with_name("late.py"))]
+    config = LATE.format(root=tmp_path, blksize=600)
+    with serving(tmp_path, "-v", config=config, program=late) as server:
+        for mode in (b"octet", b"netascii"):
+            with Peer() as peer:
+                packet, source = peer.ask(rrq(b"file", mode=mode), server.address)
+                read_on(peer, packet, source)
+        for _ in range(2):
+            store(server.address, b"new", CONTENT)
+        for name in (b"missing", b"../etc/passwd"):
+            with pytest.raises(RefusedError):
+                fetch(server.address, name)
+        (server.log_file.parent / "snowowl.toml").write_text(config.replace("600", "700"))
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_log("reloaded")
+        server.terminate()
+        assert server.wait() == 0
+        assert server.log().splitlines()[-1] == "late:"

@@ -42,7 +42,7 @@ if does == "die":
 tell("ready")
 for line in words:
     word, _ = json.loads(line)
-    if word == "ping" and does != "deaf":
+    if word == "ping" and does not in ("deaf", "hang"):
         tell("pong")
         continue
     log(word)

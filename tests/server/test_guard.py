@@ -183,6 +183,21 @@ async def test_a_request_that_is_repeated_takes_a_token_each_time(
     assert refused(world) == {Refusal.REQUESTS: 95}
 
 
+async def test_an_answer_gives_back_what_the_repeats_have_cost(
+    world: World, clock: MockClock
+) -> None:
+    world.file("file", bytes(2000))
+    async with world.serving(world.config(limits=LimitsConfig(requests_per_second=1.0))):
+        for port in range(2000, 2020):
+            board = world.board(port)
+            packet, tid = await board.ask(rrq("file"))
+            for _ in range(3):
+                packet, tid = await board.ask(rrq("file"))
+            assert packet == data(1, bytes(512))
+            await board.ask(ack(1), tid)
+    assert not refused(world)
+
+
 async def test_what_is_malformed_or_doubled_takes_none(world: World, clock: MockClock) -> None:
     world.file("file", bytes(2000))
     limits = LimitsConfig(requests_per_second=1.0)

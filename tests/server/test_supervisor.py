@@ -40,6 +40,7 @@ from snowowl.server.supervisor import (
     RETIRED_MAX,
     YOUNG_SECONDS,
     Pauses,
+    share_of,
     supervise,
     worker_count,
 )
@@ -139,7 +140,13 @@ async def test_all_workers_start_before_it_is_told_that_the_server_has(fake: Fak
 
 
 async def test_each_gets_its_share(fake: Fake) -> None:
-    limits = LimitsConfig(transfers_max=101, uploads_max=10, open_files_max=300)
+    limits = LimitsConfig(
+        transfers_max=101,
+        uploads_max=10,
+        open_files_max=300,
+        unanswered_max=100,
+        requests_per_second_total=60.0,
+    )
     config = attrs.evolve(CONFIG, limits=limits)
     async with supervising(fake, config, 3):
         configs = fake.configs()
@@ -148,6 +155,15 @@ async def test_each_gets_its_share(fake: Fake) -> None:
     assert [config["limits"]["open_files_max"] for config in configs] == [100] * 3
     # Of a quota each takes its share itself.
     assert [config["server"]["workers"] for config in configs] == [3] * 3
+    assert [config["limits"]["unanswered_max"] for config in configs] == [34] * 3
+    assert [config["limits"]["requests_per_second_total"] for config in configs] == [20.0] * 3
+    whole = limits.client_transfers_max, limits.requests_per_second
+    assert (
+        share_of(limits, 3).client_transfers_max,
+        share_of(limits, 3).requests_per_second,
+    ) == whole
+    assert share_of(LimitsConfig(errors_per_second_total=0), 3).errors_per_second_total == 0
+    assert share_of(LimitsConfig(open_files_max=20), 3).open_files_max == 16
 
 
 async def test_drain_reaches_all(fake: Fake) -> None:
@@ -248,6 +264,25 @@ async def test_workers_that_die_young_are_replaced_ever_more_slowly(fake: Fake) 
     assert [end.pause_seconds for end in ends] == [0.0, PAUSE_MIN_SECONDS, 2 * PAUSE_MIN_SECONDS]
     reasons = ["killed by SIGTERM", "worker 1 does not want to", "worker 1 does not want to"]
     assert [end.reason for end in ends] == reasons
+
+
+async def test_a_worker_that_hangs_is_replaced(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that answers is not; nor one that answers late."""
+    monkeypatch.setattr(module, "PING_SECONDS", 0.05)
+    fake.does("hang", 1)
+    async with supervising(fake) as running:
+        first = dict(fake.log("start"))
+        fake.does("serve", 1)
+        await eventually(lambda: len(running.told(WorkerStarted)) == 3)
+        (end,) = running.told(WorkerEnded)
+        assert (end.worker, end.pid) == (1, first[1])
+        assert end.reason == "it gave no sign of life for 0.2 s"
+        os.kill(first[2], signal.SIGSTOP)
+        await trio.sleep(0.1)
+        os.kill(first[2], signal.SIGCONT)
+        await trio.sleep(0.3)
+        assert len(running.told(WorkerEnded)) == 1
+        assert is_alive(first[2])
 
 
 async def test_a_worker_that_somebody_told_to_drain_is_replaced_while_it_does(

@@ -154,6 +154,23 @@ def test_retired_it_ends_with_its_transfers(tmp_path: Path) -> None:
     assert worked(script) == 0
 
 
+def test_it_gives_signs_of_life(tmp_path: Path) -> None:
+    """Before its turn has come, too, and while it drains."""
+
+    def script(boss: Boss) -> None:
+        boss.order(tmp_path)
+        assert boss.hear() == ["ready", ""]
+        boss.say("ping")
+        assert boss.hear() == ["pong", ""]
+        boss.say("go")
+        boss.say("ping")
+        assert boss.hear() == ["pong", ""]
+        boss.say("drain")
+        assert boss.hear() == ["draining", "0"]
+
+    assert worked(script) == 0
+
+
 def test_sigterm_drains_and_may_come_twice(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

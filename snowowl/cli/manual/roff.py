@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator
 
 _ESCAPES = {
@@ -50,7 +51,8 @@ def paragraphs(text: str) -> Iterator[str]:
     r"""Yield the lines of help as click has it: `\b` begins a paragraph whose lines stay."""
     for block in re.split(r"\n\s*\n", text.strip("\n")):
         if block.lstrip(" \n").startswith("\b"):
-            yield from example(block.replace("\b", "").strip("\n").splitlines())
+            kept = block.replace("\b", "", 1).split("\n")
+            yield from example(textwrap.dedent("\n".join(filter(str.strip, kept))).split("\n"))
         elif block.strip():
             yield ".PP"
             yield line(" ".join(block.split()))

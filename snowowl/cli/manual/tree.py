@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from importlib import import_module
 
 import attrs
@@ -75,8 +76,8 @@ def _command(words: tuple[str, ...], found: click.Command, summary: str) -> Comm
     return Command(
         words=words,
         summary=summary,
-        help=found.help or "",
-        epilog=found.epilog or "",
+        help=inspect.cleandoc(found.help or ""),
+        epilog=inspect.cleandoc(found.epilog or ""),
         options=tuple(options),
         arguments=tuple(arguments),
         commands=subcommands,
