@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,8 @@ class Confinement:
     appendable: tuple[Path, ...] = ()
     socket_folders: tuple[Path, ...] = ()
     ports: tuple[int, ...] = ()
+    identities: frozenset[tuple[int, int]] = frozenset()
+    """Device and inode of the folders that are served: the kernel goes by these, not by paths."""
 
     def folders(self) -> tuple[str, ...]:
         """Return what to tell people of."""
@@ -49,7 +51,13 @@ class Confinement:
 
     def covers(self, path: Path, *, write: bool = False) -> bool:
         """Say whether what lies at a path can be served, or written to."""
-        return _is_beneath(path, self.writable if write else (*self.readable, *self.writable))
+        folders = self.writable if write else (*self.readable, *self.writable)
+        same = tuple(
+            folder
+            for folder in folders
+            if not self.identities or self.identities.issuperset(_identities([folder]))
+        )
+        return _is_beneath(path, same)
 
     def kept(self, config: Config) -> Iterator[str]:
         """Yield the keys of another configuration that this process cannot follow."""
@@ -83,7 +91,9 @@ def confine(config: Config, file: Path | None = None) -> Confinement:
         ports=() if port is None else (port,),
     )
     rules = [*_rules(wanted), *_surroundings(file)]
-    return attrs.evolve(wanted, abi=restrict(rules, bind_ports=wanted.ports))
+    served = frozenset(_identities([root]))
+    abi = restrict(rules, bind_ports=wanted.ports)
+    return attrs.evolve(wanted, abi=abi, identities=served)
 
 
 def confine_and_tell(
@@ -101,6 +111,17 @@ def confine_and_tell(
         return None
     tell(Confined(confinement.abi, confinement.folders()))
     return confinement
+
+
+def _identities(folders: Iterable[Path]) -> Iterator[tuple[int, int]]:
+    """Yield what folders are, whatever they are called; a missing one is none that there was."""
+    for folder in folders:
+        try:
+            status = folder.stat()
+        except OSError:
+            yield (0, 0)
+        else:
+            yield (status.st_dev, status.st_ino)
 
 
 def _rules(wanted: Confinement) -> Iterator[Rule]:

@@ -80,7 +80,13 @@ def _kept(
 ) -> Iterator[str]:
     """Yield the keys that differ and must not, in the order of the model."""
     also = set() if unchangeable is None else set(unchangeable(new))
-    for key in differing(new, old):
+    keys = tuple(differing(new, old))
+    for key in also.difference(keys):
+        raise ConflictError(
+            f"{key}: what lies there is not what did when the server was started, which is all that"
+            " this process may use; restart the server"
+        )
+    for key in keys:
         if key in also or any(
             key == one or (one[-1] == "." and key.startswith(one)) for one in fixed
         ):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_a_root_that_has_gone(root: Path) -> None:
     link = root.parent / f"{root.name}-link"
     link.symlink_to(root)
     try:
-        with serving(link) as server:
+        with serving(link, config="[server]\nlandlock = false\n") as server:
             link.unlink()
             server.process.send_signal(signal.SIGHUP)
             log = server.wait_log("not reloaded")
@@ -118,6 +119,24 @@ def test_a_root_that_has_gone(root: Path) -> None:
             assert fetch(server.address, b"file") == b"another"
     finally:
         link.unlink(missing_ok=True)
+
+
+def test_a_folder_that_a_confined_server_may_not_enter(root: Path) -> None:
+    """At the path of the one that it serves: told, and the old one goes on being served."""
+    (root / "file").write_bytes(CONTENT)
+    aside = root.with_name(f"{root.name}-aside")
+    with serving(root, config="[log]\nlevel = 'debug'\n") as server:
+        if "confined by Landlock" not in server.log():
+            pytest.skip("there is no Landlock here")
+        root.rename(aside)
+        root.mkdir(0o755)
+        try:
+            (root / "file").write_bytes(b"another")
+            server.process.send_signal(signal.SIGHUP)
+            assert "restart the server" in server.wait_log("not reloaded: server.root: ")
+            assert fetch(server.address, b"file") == CONTENT
+        finally:
+            shutil.rmtree(aside)
 
 
 def test_while_it_drains_it_is_no_end(root: Path) -> None:

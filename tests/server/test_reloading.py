@@ -279,10 +279,15 @@ async def test_what_cannot_change_stays_and_is_named(world: World, clock: MockCl
 async def test_keys_that_the_caller_says_cannot_change(world: World, clock: MockClock) -> None:
     octets = world.file("file", b"old")
     config = world.config()
-    world.unchangeable = ["server.root", "write.enabled"]
+    world.unchangeable = ["server.root"]
     async with world.serving(config):
         told = await world.reload(with_root(config, another_root(world, "new", b"new")))
         assert told == ServerReloaded(str(world.root), ("server.root",))
+        assert await world.get("file") == octets
+        # The same path, and the caller says that it leads elsewhere now.
+        failed = await world.reload(config)
+        assert isinstance(failed, ReloadFailed)
+        assert failed.reason.startswith("server.root: what lies there is not what did when")
         assert await world.get("file") == octets
 
 
