@@ -34,6 +34,7 @@ def running(request: pytest.FixtureRequest, shared_root: Path) -> Iterator[Serve
     (shared_root / "good").write_bytes(CONTENT)
     config = f"[server]\ntid = '{request.param}'\n[write]\nenabled = true\n"
     config += "[protocol]\ntimeout_max_seconds = 255\n"
+    config += "[limits]\nerrors_per_second = 0\n"  # all that is sent here is of one address
     with serving(shared_root, config=config) as server:
         yield server
 

@@ -72,6 +72,19 @@ class Tally:
         )
 
 
+ACTIVATE = """
+import os, sys
+fds = [os.dup(int(fd)) for fd in sys.argv[1].split(",")]  # none of them is one of the places
+places = range(3, 3 + len(fds))
+fds = [fd if fd not in places else os.dup(fd) for fd in fds]
+for place, fd in zip(places, fds):
+    os.dup2(fd, place)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(fds))}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Passes descriptors on as systemd does: from 3 on, to the process that has this number."""
+
+
 class Board:
     """A client that fetches one file after another, and looks at every octet."""
 
@@ -214,12 +227,10 @@ class Activator:
     def _start(self) -> subprocess.Popen[bytes]:
         """Start a server on descriptors from 3 on, with its own number in LISTEN_PID."""
         fds = [sock.fileno() for sock in self._sockets]
-        moves = " ".join(f"{3 + n}<&{fd}" for n, fd in enumerate(fds))
         command = [sys.executable, "-m", "snowowl", "serve", "--config", str(self._config)]
-        script = f'export LISTEN_PID=$$ LISTEN_FDS={len(fds)}; exec "$@" {moves}'
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                ["sh", "-c", script, "sh", *command],
+                [sys.executable, "-c", ACTIVATE, ",".join(map(str, fds)), *command],
                 stdin=subprocess.DEVNULL,
                 stderr=log,
                 pass_fds=fds,
