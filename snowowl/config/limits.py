@@ -66,7 +66,7 @@ class LimitsConfig:
         ),
     )
     requests_per_second_total: Rate = attrs.field(
-        default=2_000.0,
+        default=1_000.0,
         metadata=doc(
             "The same for all clients together. Those that have answered in the last hour do not"
             " count.",
@@ -88,7 +88,7 @@ class LimitsConfig:
         ),
     )
     errors_per_second_total: Rate = attrs.field(
-        default=2_000.0,
+        default=500.0,
         metadata=doc("The same for all clients together. 0: no limit."),
     )
     transfer_seconds_max: Annotated[float, Range(1, 604_800)] = attrs.field(

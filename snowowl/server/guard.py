@@ -8,8 +8,8 @@ a flood of forged addresses takes nothing away from it.  While there is one, a c
 known gets through by asking again, as every client does: a part of the bucket is kept for those who
 asked a moment ago, which those who forge an address for each packet have not.
 
-An ERROR has buckets of its own, and one that is sent instead of a transfer gives the other token
-back.  All tables here are bounded, and every step takes the same time however full they are.
+An ERROR has buckets of its own, and one that is sent instead of a transfer gives the other tokens
+back; one that may not be sent does not.  All tables here are bounded, and every step takes the same time however full they are.
 
 What is opened is judged elsewhere: `snowowl.protocol.admission` has rule R5.
 """
@@ -200,8 +200,16 @@ class Guard:
             self._spend(admitted)
 
     def withdraw(self, admitted: Admitted) -> None:
-        """Note that a request began nothing."""
-        if self._unanswered.pop(admitted, admitted) is None and admitted.source is not None:
+        """Note that a request began nothing.
+
+        Its tokens come back, unless nobody was told: the file was looked for all the same, and a flood of
+        requests for files that are missing must not have any number of them looked for.
+        """
+        if self._unanswered.pop(admitted, admitted) is not None or admitted.source is None:
+            return
+        if admitted.left_alone:
+            self._spend(admitted)
+        else:
             self.give_back(admitted.source)
 
     def _spend(self, admitted: Admitted) -> None:

@@ -62,6 +62,8 @@ class Admitted:
     """Whose limits it counts for."""
     repeats: int = 0
     """How often it came again before it was answered; each time it cost a token."""
+    left_alone: bool = False
+    """It was refused, and too many were for an ERROR to be sent."""
     gave_way: bool = False
     """It is to end before it begins: see `limits.unanswered_max`."""
 
@@ -89,7 +91,9 @@ class Admitted:
         if self.guard is None:
             return self.error(code, message)
         now = trio.current_time()
-        return self.guard.error(self.peer, code, message, len(self.octets), now)
+        packet = self.guard.error(self.peer, code, message, len(self.octets), now)
+        self.left_alone = packet is None
+        return packet
 
     def answer(self, packet: bytes) -> None:
         """Answer from where the request came in: for when there is no exchange."""
