@@ -16,7 +16,7 @@ from snowowl.server.exchange import SUPERSEDED, Exchange
 from snowowl.server.member import Member
 from snowowl.server.sources import Source
 from snowowl.wire.codec import encode_error
-from snowowl.wire.packets import Request
+from snowowl.wire.packets import Request, WriteRequest
 
 
 class Gatekeeper(Protocol):
@@ -66,6 +66,11 @@ class Admitted:
     """It was refused, and too many were for an ERROR to be sent."""
     gave_way: bool = False
     """It is to end before it begins: see `limits.unanswered_max`."""
+
+    @property
+    def writes(self) -> bool:
+        """It is a WRQ."""
+        return isinstance(self.request, WriteRequest)
 
     @property
     def running(self) -> bool:
