@@ -98,10 +98,18 @@ class _Program:
         import trio
 
         from snowowl.cli.serve_reloads import Reloads
+        from snowowl.observe.events import (
+            RequestReceived,
+            ServerReloaded,
+            TransferFinished,
+            TransferStarted,
+        )
         from snowowl.observe.log import LogObserver
         from snowowl.observe.writer import LineWriter, stderr_descriptor
         from snowowl.server.outputs import open_journal
 
+        self._of_clients = (RequestReceived, TransferStarted, TransferFinished)
+        self._reloaded = ServerReloaded
         self.config = config
         self.listening = listening
         self.systemd = systemd
@@ -144,7 +152,8 @@ class _Program:
                     running.start_soon(self.systemd.run)
                 running.start_soon(self.reloads.watch, self.drain)
                 try:
-                    await self.serve([self.observe, self.outputs])
+                    audits = [] if self.outputs.audit is None else [self.outputs]
+                    await self.serve([self.observe, *audits])
                 except (ListenError, RootError, WorkerError) as error:
                     self.exit_status = 1
                     self.log.give_up(str(error))
@@ -201,9 +210,10 @@ class _Program:
 
     def observe(self, event: Event) -> None:
         """Log what the server tells, in the form that it has now, and have systemd know."""
-        from snowowl.observe.events import ServerReloaded
-
-        if isinstance(event, ServerReloaded) and self.reloads.read is not None:
+        if isinstance(event, self._of_clients):  # nearly all: each µs here is one of each request
+            self.log(event)
+            return
+        if isinstance(event, self._reloaded) and self.reloads.read is not None:
             log = self.reloads.read.log
             self.log.set_form(log.format, log.level)
         self.log(event)
