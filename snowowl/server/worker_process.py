@@ -128,7 +128,8 @@ class Worker:
                     with trio.CancelScope(shield=True):
                         await self._end(process, channel)
                     self.reason = self.failure or how_it_ended(process.returncode or 0)
-        except OSError as error:  # no memory, no descriptors, no more processes, no Python
+        # No memory, no descriptors, no Python, no more processes; or threads, one of which starts it.
+        except (OSError, RuntimeError) as error:
             self.failure = self.reason = f"a worker cannot be started: {error}"
             task_status.started()
         finally:

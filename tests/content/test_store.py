@@ -544,6 +544,31 @@ async def test_what_others_delete_makes_room(
     store.close()
 
 
+@pytest.mark.parametrize("error", [OSError(24, "no descriptors"), RuntimeError("no threads")])
+async def test_a_count_that_fails_ends_nothing(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,
+    error: Exception,
+) -> None:
+    fails = [error, error]
+
+    def count(*_: object) -> int:
+        if fails:
+            raise fails.pop()
+        return 500
+
+    monkeypatch.setattr(store_module, "count", count)
+    allowance = Allowance(Limits(quota=1000))
+    store = Store(root, rules=NameRules(), policy=UPLOADS, allowance=allowance)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.keep_count)
+        while not allowance.used:
+            await trio.sleep(COUNT_SECONDS)
+        nursery.cancel_scope.cancel()
+    store.close()
+
+
 async def test_uploads_that_wait_for_a_count_share_it(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -228,6 +228,19 @@ async def test_there_is_no_such_program() -> None:
         await supervise(CONFIG, 2, command=["/no/such/python"])
 
 
+async def test_there_are_no_threads_to_start_a_worker_by(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def open_process(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
+    before = descriptors()
+    with trio.fail_after(5), pytest.raises(WorkerError, match=r"cannot be started: can't start"):
+        await supervise(CONFIG, 2, command=fake.command)
+    assert descriptors() == before
+
+
 async def test_a_port_that_is_taken(fake: Fake) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as another supervisor has
