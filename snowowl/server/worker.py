@@ -1,8 +1,9 @@
 """What a worker process does: `snowowl.server.serve` on sockets that its supervisor opened.
 
 It ends when it is told to, and when its supervisor has gone; its transfers then get the time that a
-drain gives them, or all that they may take, if another worker has replaced it.  SIGTERM drains, too, and may come twice, and when the end has come: systemd sends
-it to the supervisor and to every worker.  SIGINT and SIGHUP, which a terminal sends to all
+drain gives them, or all that they may take, if another worker has replaced it.  SIGTERM drains, too,
+and may come twice, and when the end has come: systemd sends it to the supervisor and to every worker.
+SIGINT and SIGHUP, which a terminal sends to all
 processes, are the supervisor's business.
 """
 
