@@ -77,10 +77,10 @@ class LimitsConfig:
         ),
     )
     requests_per_second_total: Rate = attrs.field(
-        default=2_000.0,
+        default=1_000.0,
         metadata=doc(
-            "The same for all clients together. Those that have answered in the last hour do not"
-            " count.",
+            "The same for all clients together, and twice as many at once; an upload counts for ten."
+            " Clients that have answered in the last hour do not count.",
         ),
     )
     unanswered_max: Annotated[int, Range(1, 1_000_000)] = attrs.field(
@@ -99,8 +99,11 @@ class LimitsConfig:
         ),
     )
     errors_per_second_total: Rate = attrs.field(
-        default=2_000.0,
-        metadata=doc("The same for all clients together. 0: no limit."),
+        default=500.0,
+        metadata=doc(
+            "The same for all clients together that have not answered in the last hour, and four"
+            " times as many at once. 0: no limit."
+        ),
     )
     transfer_seconds_max: Annotated[float, Range(1, 604_800)] = attrs.field(
         default=21_600.0,

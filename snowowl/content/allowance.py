@@ -141,11 +141,14 @@ class Allowance:
     def claim(self, tsize: int | None) -> Claim:
         """Let one more upload begin.  For the event loop.  Raises ContentError if there are too many.
 
-        The oldest whose client has not answered yet gives way: its request may be forged.
+        The oldest whose client has not answered yet gives way: its request may be forged.  But while
+        as many again are still being cleared away, nothing gives way: a flood would have them pile up.
         """
         most = self.limits.uploads_max
         if most and self.uploads >= most:
             refusal = busy("uploads_max", most)
+            if self.uploads >= 2 * most:
+                raise refusal
             unanswered = (one for one in self._claims if not (one.answered or one.failure))
             oldest = next(unanswered, None)
             if oldest is None:

@@ -1,6 +1,7 @@
 """Events as log lines: console, logfmt or JSON; or as entries of the systemd journal.
 
-One line per finished transfer says all that an admin greps for.  What came from the network is
+One line per finished transfer says all that an admin greps for; a flood of requests that come to
+nothing has its lines counted instead (`snowowl.observe.cap`).  What came from the network is
 escaped: a file name cannot forge a line, or colour a terminal.
 
 Lines are rendered in the event loop and written by `snowowl.observe.writer`, which may wait; entries
@@ -9,16 +10,19 @@ go out at once, or are lost.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from textwrap import indent
 from typing import Final, Literal
 
+from snowowl.observe.cap import LineCap
 from snowowl.observe.describe import Described, Fields, Level, describe, is_usual
 from snowowl.observe.events import (
     Event,
     RequestReceived,
     ServerStarted,
+    ServerStopped,
     TransferFinished,
     TransferStarted,
 )
@@ -48,8 +52,10 @@ class LogObserver:
         colors: bool = False,
         worker: int | None = None,
         journal: Journal | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
+        self._cap = LineCap(clock)
         self._journal = journal
         self._colors = colors
         self._common: Fields = {} if worker is None else {"worker": worker}
@@ -88,8 +94,12 @@ class LogObserver:
         if self._is_beneath_notice(event):
             return
         level, message, fields = describe(event)
-        if LEVELS[level] >= self._threshold:
+        if LEVELS[level] >= self._threshold and self._cap.allows(event):
             self._tell(level, message, fields, type(event).__name__)
+        left_out = self._cap.left_out(at_last=isinstance(event, ServerStopped))
+        if left_out:
+            message = f"{left_out} lines were left out: of requests that came to nothing, too many"
+            self._tell("warning", message, {"count": left_out}, "")
 
     def _is_beneath_notice(self, event: Described) -> bool:
         """Say of what happens most whether it is not logged: describing it takes 20 us."""

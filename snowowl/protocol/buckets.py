@@ -43,12 +43,14 @@ class Rate:
             return cls(0.0, 0.0)
         return cls(1 / per_second, max(at_once, 1.0) / per_second)
 
-    def take(self, full_at: float, now: float, *, reserve: float = 0.0) -> float | None:
-        """Return the bucket without one token, None if it has none.
+    def take(
+        self, full_at: float, now: float, *, tokens: int = 1, reserve: float = 0.0
+    ) -> float | None:
+        """Return the bucket without some tokens, None if it has not so many.
 
         `reserve` is the part of the bucket, from 0 to 1, that must be left.
         """
-        after = (max(now, full_at)) + self.interval
+        after = max(now, full_at) + self.interval * tokens
         limit = self.depth * (1.0 - reserve) + self.interval * _SLACK
         return after if after - now <= limit else None
 

@@ -32,8 +32,8 @@ from snowowl.server.intake import REQUESTS, apart
 from snowowl.server.registry import Admitted, Registry
 from snowowl.server.sources import Source
 from snowowl.wire.codec import MalformedPacket, decode_request, opcode_of
-from snowowl.wire.constants import ErrorCode
-from snowowl.wire.packets import Mode, ReadRequest, Request
+from snowowl.wire.constants import ErrorCode, Opcode
+from snowowl.wire.packets import Mode, ReadRequest, Request, WriteRequest
 
 DOUBLED_SECONDS: Final = 1.0
 """On the listening port, the same request so soon after the peer has answered is one that the
@@ -126,25 +126,26 @@ class Acceptor:
         """Return what begins a transfer; answer what does not, if it deserves that."""
         guard, source = self._guard, None
         word = received.word
-        asks = (word >> 16 if word >= 0 else opcode_of(received.data)) in REQUESTS
+        opcode = word >> 16 if word >= 0 else opcode_of(received.data)
+        asks, writes = opcode in REQUESTS, opcode == Opcode.WRQ
         if not guard.serves(received.peer, received.local):
             if asks:
                 self._answer(received, ErrorCode.ACCESS_VIOLATION, _NOT_SERVED, now)
             return None
         if asks:
-            source = guard.take_request(received.peer, now)
+            source = guard.take_request(received.peer, now, writes=writes)
             if source is None:
                 return None
         try:
             request = decode_request(received.data)
         except MalformedPacket as malformed:
             if source is not None:
-                guard.give_back(source)
+                guard.give_back(source, writes=writes)
             self._malformed(received, malformed, now)
             return None
         assert source is not None
         if request.mode is Mode.MAIL:
-            guard.give_back(source)
+            guard.give_back(source, writes=writes)
             self._malformed(received, _MAIL, now)
             return None
         return self._judge(received, request, source, now)
@@ -208,7 +209,7 @@ class Acceptor:
             standing.repeats += 1
             standing.deliver(RequestRepeated(now))
         else:
-            guard.give_back(source)
+            guard.give_back(source, writes=isinstance(request, WriteRequest))
         if verdict in (Verdict.REPEAT, Verdict.IGNORE):
             self._observers.emit(RequestDoubled(address.text(peer)))
             return None

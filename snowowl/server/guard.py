@@ -8,8 +8,8 @@ a flood of forged addresses takes nothing away from it.  While there is one, a c
 known gets through by asking again, as every client does: a part of the bucket is kept for those who
 asked a moment ago, which those who forge an address for each packet have not.
 
-An ERROR has buckets of its own, and one that is sent instead of a transfer gives the other token
-back.  All tables here are bounded, and every step takes the same time however full they are.
+An ERROR has buckets of its own, and one that is sent instead of a transfer gives the other tokens
+back; one that may not be sent does not.  All tables here are bounded, and every step takes the same time however full they are.
 
 What is opened is judged elsewhere: `snowowl.protocol.admission` has rule R5.
 """
@@ -41,6 +41,15 @@ KNOWN_AT_ONCE: Final = 10.0
 
 ERRORS_AT_ONCE: Final = 10.0
 """Boot loaders look for about ten missing files in a row (PXELINUX, GRUB), a hundred boards too."""
+
+ALL_AT_ONCE: Final = 2.0
+ALL_ERRORS_AT_ONCE: Final = 4.0
+"""The same for what all share that are not known: what comes at once has to be worked off at once, and
+in a flood the known clients wait for it.  2000 boards that were never seen still begin together."""
+
+UPLOAD_TOKENS: Final = 10
+"""An upload takes so many of those that all share: a file is made for it before anybody has answered,
+by a thread, in about ten times as long as a read takes to begin."""
 
 RESERVE: Final = 0.5
 """The part of the bucket of all that is kept for those who ask again."""
@@ -85,9 +94,9 @@ class Guard:
         self.unanswered_max = limits.unanswered_max
         self._requests = _rate(limits.requests_per_second, REQUESTS_AT_ONCE)
         self._requests_known = _rate(limits.requests_per_second, KNOWN_AT_ONCE)
-        self._requests_total = _rate(limits.requests_per_second_total, REQUESTS_AT_ONCE)
+        self._requests_total = _rate(limits.requests_per_second_total, ALL_AT_ONCE)
         self._errors = _rate(limits.errors_per_second, ERRORS_AT_ONCE)
-        self._errors_total = _rate(limits.errors_per_second_total, ERRORS_AT_ONCE)
+        self._errors_total = _rate(limits.errors_per_second_total, ALL_ERRORS_AT_ONCE)
 
     @property
     def counts(self) -> dict[Refusal, int]:
@@ -110,14 +119,16 @@ class Guard:
         self.refusals.note(Refusal.NETWORK, peer)
         return False
 
-    def take_request(self, peer: bytes, now: float) -> Source | None:
+    def take_request(self, peer: bytes, now: float, *, writes: bool = False) -> Source | None:
         """Take the tokens for a request; None, and it is counted, if there are none."""
         key = source_key(peer)
         source = self._known.get(key) or self._strangers.get(key) or Source(key)
         known = source.known_until > now
         rate = self._requests_known if known else self._requests
         after = rate.take(source.requests, now)
-        if after is None or (not known and not self._take_of_all(source, now)):
+        if after is None or (
+            not known and not self._take_of_all(source, now, _tokens(writes=writes))
+        ):
             self.refusals.note(Refusal.REQUESTS, peer)
             return None
         if source.requests == ALWAYS_FULL:  # it is new; who gets no token is not worth a place
@@ -125,12 +136,12 @@ class Guard:
         source.requests = after
         return source
 
-    def give_back(self, source: Source) -> None:
+    def give_back(self, source: Source, *, writes: bool = False) -> None:
         """Give back the tokens of a request that nothing was sent for, or that was answered."""
         source.requests -= self._requests.interval
-        if source.of_all:
-            source.of_all -= 1
-            self._requests_of_all -= self._requests_total.interval
+        tokens = min(source.of_all, _tokens(writes=writes))
+        source.of_all -= tokens
+        self._requests_of_all -= tokens * self._requests_total.interval
 
     def error(
         self, peer: bytes, code: int, message: str, asked_octets: int, now: float
@@ -178,7 +189,7 @@ class Guard:
             return
         admitted.guard = None  # there is nothing more to watch
         for _ in range(1 + admitted.repeats):
-            self.give_back(source)
+            self.give_back(source, writes=admitted.writes)
         if source.known_until <= now:
             self._strangers.pop(source.key)
             self._known.put(source.key, source)
@@ -200,26 +211,40 @@ class Guard:
             self._spend(admitted)
 
     def withdraw(self, admitted: Admitted) -> None:
-        """Note that a request began nothing."""
-        if self._unanswered.pop(admitted, admitted) is None and admitted.source is not None:
-            self.give_back(admitted.source)
+        """Note that a request began nothing.
+
+        Its tokens come back, unless nobody was told: the file was looked for all the same, and a flood of
+        requests for files that are missing must not have any number of them looked for.
+        """
+        if self._unanswered.pop(admitted, admitted) is not None or admitted.source is None:
+            return
+        if admitted.left_alone:
+            self._spend(admitted)
+        else:
+            self.give_back(admitted.source, writes=admitted.writes)
 
     def _spend(self, admitted: Admitted) -> None:
         """Note that the tokens of a request do not come back."""
-        if admitted.source is not None and admitted.source.of_all:
-            admitted.source.of_all -= 1
+        source = admitted.source
+        if source is not None:
+            source.of_all -= min(source.of_all, _tokens(writes=admitted.writes))
 
-    def _take_of_all(self, source: Source, now: float) -> bool:
-        """Take a token of those that all clients share which are not known."""
+    def _take_of_all(self, source: Source, now: float, tokens: int) -> bool:
+        """Take tokens of those that all clients share which are not known."""
         rate = self._requests_total
-        after = rate.take(self._requests_of_all, now, reserve=RESERVE)
+        after = rate.take(self._requests_of_all, now, tokens=tokens, reserve=RESERVE)
         if after is None and self._seen.note(source.key, now):
-            after = rate.take(self._requests_of_all, now)
+            after = rate.take(self._requests_of_all, now, tokens=tokens)
         if after is None:
             return False
         self._requests_of_all = after
-        source.of_all += 1
+        source.of_all += tokens
         return True
+
+
+def _tokens(*, writes: bool) -> int:
+    """Return how many tokens a request takes of those that all share."""
+    return UPLOAD_TOKENS if writes else 1
 
 
 def _rate(per_second: float, seconds_at_once: float) -> Rate:

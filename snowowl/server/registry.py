@@ -16,7 +16,7 @@ from snowowl.server.exchange import SUPERSEDED, Exchange
 from snowowl.server.member import Member
 from snowowl.server.sources import Source
 from snowowl.wire.codec import encode_error
-from snowowl.wire.packets import Request
+from snowowl.wire.packets import Request, WriteRequest
 
 
 class Gatekeeper(Protocol):
@@ -62,8 +62,15 @@ class Admitted:
     """Whose limits it counts for."""
     repeats: int = 0
     """How often it came again before it was answered; each time it cost a token."""
+    left_alone: bool = False
+    """It was refused, and too many were for an ERROR to be sent."""
     gave_way: bool = False
     """It is to end before it begins: see `limits.unanswered_max`."""
+
+    @property
+    def writes(self) -> bool:
+        """It is a WRQ."""
+        return isinstance(self.request, WriteRequest)
 
     @property
     def running(self) -> bool:
@@ -89,7 +96,9 @@ class Admitted:
         if self.guard is None:
             return self.error(code, message)
         now = trio.current_time()
-        return self.guard.error(self.peer, code, message, len(self.octets), now)
+        packet = self.guard.error(self.peer, code, message, len(self.octets), now)
+        self.left_alone = packet is None
+        return packet
 
     def answer(self, packet: bytes) -> None:
         """Answer from where the request came in: for when there is no exchange."""

@@ -125,6 +125,17 @@ def test_too_many_uploads_are_told_to_try_again() -> None:
     allowance.claim(None)
 
 
+def test_what_gives_way_does_not_pile_up() -> None:
+    """A flood begins uploads faster than their files are cleared away."""
+    allowance = Allowance(Limits(uploads_max=3))
+    for _ in range(6):
+        allowance.claim(None)
+    with pytest.raises(ContentError) as caught:
+        allowance.claim(None)
+    assert caught.value.limit == "uploads_max"
+    assert allowance.uploads == 6
+
+
 def test_who_has_not_answered_gives_way_to_who_comes() -> None:
     allowance = Allowance(Limits(uploads_max=3))
     answered, forged, fresh = [allowance.claim(None) for _ in range(3)]

@@ -14,6 +14,8 @@ from typing import Final
 
 REPOSITORY: Final = Path(__file__).parents[2]
 SECONDS: Final = 30.0
+FIRST: Final = ""
+"""Python that each program begins with: for the proof that tests can fail (`tests.security`)."""
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -26,7 +28,7 @@ def script(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of Python; `prefix` is a command that runs it."""
     return subprocess.run(
-        [*prefix, sys.executable, "-c", text, *map(str, arguments)],
+        [*prefix, sys.executable, "-c", FIRST + text, *map(str, arguments)],
         capture_output=True,
         text=True,
         env=environment(**more),

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from snowowl.content import errors, names
+from snowowl.content.allowance import Allowance, Claim
 from snowowl.content.beneath import Root
 from snowowl.content.errors import ContentError
 from snowowl.content.names import NameRules
 from snowowl.content.openat2 import Openat2
+from snowowl.content.temporary import Temporary
 from snowowl.observe import words
-from snowowl.protocol import negotiation, sending, window
+from snowowl.protocol import admission, buckets, negotiation, retransmit, sending, window
+from snowowl.protocol.transfer import Transfer
+from snowowl.server import access, guard
 from snowowl.server.exchange import Exchange
 from snowowl.wire import codec, options
 from snowowl.wire.constants import ErrorCode
@@ -70,6 +75,29 @@ def decoding_raises_what_it_likes(patch: Patch) -> None:
 )
 def errors_of_any_length(patch: Patch) -> None:
     patch(codec, "ERROR_MESSAGE_MAX", 1 << 16)
+
+
+@row(
+    5,
+    "denial of service by many requests at once (atftpd CVE-2020-6097, CVE-2021-41054)",
+    "`limits.transfers_max`, `client_transfers_max`, `unanswered_max`",
+    "protocol/test_admission.py::test_a_full_server_refuses_what_is_new_and_repeats_what_it_has",
+    "server/test_acceptor.py::test_more_transfers_than_allowed_are_refused",
+)
+def any_number_of_transfers(patch: Patch) -> None:
+    def admit(
+        request: codec.Buffer,
+        standing_request: codec.Buffer | None,
+        standing: Transfer | None,
+        *,
+        active: int,
+        active_max: int,
+    ) -> admission.Verdict:
+        del active_max
+        return real(request, standing_request, standing, active=active, active_max=active + 1)
+
+    real = admission.admit
+    everywhere(patch, real, admit)
 
 
 @row(
@@ -181,6 +209,32 @@ def strangers_get_no_error(patch: Patch) -> None:
 
 
 @row(
+    14,
+    "amplification and reflection, some 60 times (599,600 open servers; attacks of 1.2 Gb/s)",
+    "three datagrams to who has not answered, and no window; token buckets; ERRORs no longer than"
+    " requests; private networks only at public addresses",
+    "protocol/test_totality.py::test_an_unanswered_peer_is_sent_little_by_timers",
+    "server/test_guard.py::test_who_never_answers_gets_no_more_than_its_rate",
+    "server/test_guard.py::test_strays_are_answered_as_seldom",
+    "server/test_access.py::test_at_a_public_address_the_world_is_not_served_unless_allowed",
+    "server/test_amplification.py::test_no_kind_of_datagram_makes_an_amplifier",
+)
+def whoever_asks_is_answered(patch: Patch) -> None:
+    real = codec.encode_error
+    everywhere(patch, real, lambda code, message, asked_octets=None: real(code, message))
+    patch(guard.Guard, "take_error", lambda self, peer, now: True)
+    patch(buckets.Rate, "take", lambda self, full_at, now, *, reserve=0.0: full_at)
+    patch(access.Access, "serves", lambda self, host, local: True)
+    patch(retransmit.RetransmitTimer, "expired", _for_ever)
+
+
+def _for_ever(self: retransmit.RetransmitTimer, now: float) -> bool:
+    del now
+    self.retries += 1
+    return self.retries < 100
+
+
+@row(
     15,
     "retransmission storm, Sorcerer's Apprentice (tftp-hpa <= 5.3, atftpd)",
     "a duplicate ACK never causes DATA in lock-step; a window is sent again once for each timeout",
@@ -191,6 +245,49 @@ def duplicate_acks_cause_data(patch: Patch) -> None:
         return self._go_back(now)
 
     patch(sending.Sending, "_duplicate_ack_received", again)
+
+
+@row(
+    16,
+    "uploads fill the disk, overwrite, are world-writable (many)",
+    "`write.size_max`, `quota`, `free_min`, `limits.uploads_max`; link and RENAME_NOREPLACE;"
+    " `write.mode`",
+    "content/test_allowance.py::test_what_is_announced_must_fit_and_is_reserved_with_the_first_block",
+    "content/test_allowance.py::test_too_many_uploads_are_told_to_try_again",
+    "content/test_allowance.py::test_the_free_space_is_kept_by_all_writers_together",
+    "content/test_temporary.py::test_what_exists_is_not_overwritten_by_accident",
+)
+def uploads_take_what_they_like(patch: Patch) -> None:
+    patch(Allowance, "_beyond_quota", lambda self, more: False)
+    patch(Allowance, "claim", lambda self, tsize: _claim(self))
+    patch(Allowance, "writing", lambda self, free, octets: nullcontext())
+    publish = Temporary.publish
+    patch(Temporary, "publish", lambda self, **_: publish(self, overwrite=True))
+
+
+def _claim(allowance: Allowance) -> Claim:
+    claim = Claim(allowance, 0)
+    allowance._claims[claim] = None
+    return claim
+
+
+@row(
+    17,
+    "runs as root for its chroot; `--secure` turns checks of paths off (tftpd-hpa)",
+    "`snowowl.host`: another user for good, no capabilities, Landlock, and a look whether it is so",
+    "host/test_privileges.py::test_nothing_is_left",
+    "host/test_privileges.py::test_no_way_back",
+    "host/test_landlock.py::test_what_is_read",
+)
+def root_stays_root(patch: Patch) -> None:
+    from tests.host import scripts
+
+    unguarded = (
+        "import snowowl.host.privileges as p, snowowl.host.landlock as l\n"
+        "p.become = lambda identity: None\np.verify = p.become\np.renounce = lambda: None\n"
+        "l.restrict = lambda rules, **_: 0\n"
+    )
+    patch(scripts, "FIRST", unguarded)
 
 
 @row(

@@ -17,7 +17,15 @@ from snowowl.observe.events import (
 )
 from snowowl.observe.observers import Observers
 from snowowl.protocol.outcome import Outcome, OutcomeKind
-from snowowl.server.guard import ERRORS_AT_ONCE, KNOWN_SECONDS, REQUESTS_AT_ONCE, Guard
+from snowowl.server.guard import (
+    ALL_AT_ONCE,
+    ALL_ERRORS_AT_ONCE,
+    ERRORS_AT_ONCE,
+    KNOWN_SECONDS,
+    REQUESTS_AT_ONCE,
+    UPLOAD_TOKENS,
+    Guard,
+)
 from snowowl.server.refusals import Refusals
 from snowowl.server.registry import Admitted
 from snowowl.testing.playbook import ack, data, error, oack
@@ -83,7 +91,7 @@ async def test_who_answers_has_its_tokens_back_and_is_known(clock: MockClock) ->
     assert guard.unanswered == 0
     flood = [begun(guard, peer(number), 6.0) for number in range(100, 2000)]
     assert sum(admitted is not None for admitted in flood) == pytest.approx(
-        REQUESTS_AT_ONCE * 100 / 2, abs=1
+        ALL_AT_ONCE * 100 / 2, abs=1
     )
     assert begun(guard, peer(1), 7.0) is not None
     assert begun(guard, peer(2), 6.0) is None
@@ -91,6 +99,18 @@ async def test_who_answers_has_its_tokens_back_and_is_known(clock: MockClock) ->
     for number in range(3000, 5000):
         begun(guard, peer(number), later)
     assert begun(guard, peer(1), later) is None
+
+
+async def test_an_upload_of_a_stranger_costs_ten(clock: MockClock) -> None:
+    """A file is made for each; but who answers has all of them back."""
+    guard = guard_of(FEW)
+    source = guard.take_request(peer(1), 5.0, writes=True)
+    assert source is not None
+    assert source.of_all == UPLOAD_TOKENS
+    guard.give_back(source, writes=True)
+    assert source.of_all == 0
+    flood = [guard.take_request(peer(number), 6.0, writes=True) for number in range(100, 300)]
+    assert sum(source is not None for source in flood) == ALL_AT_ONCE * 100 / 2 / UPLOAD_TOKENS
 
 
 async def test_who_asks_again_gets_through_a_flood(clock: MockClock) -> None:
@@ -128,7 +148,10 @@ async def test_an_error_costs_a_token_of_its_own_kind(world: World, clock: MockC
         assert world.told(RequestMalformed)[-1].answered is False
         other = world.board(host="192.0.2.10")
         assert (await other.ask(b"\0\7dir\0octet\0"))[0] == error(4, "illegal")
-    assert refused(world) == {Refusal.ERRORS: 51 - heard}
+    told = refused(world)
+    assert sum(told.values()) == 51 - heard
+    # What was looked for in silence has cost its token: 5 at once, and 1 a second.
+    assert told[Refusal.ERRORS] <= REQUESTS_AT_ONCE + 0.05 * 30 + 2
 
 
 async def test_all_together_are_sent_few_errors_but_for_those_that_are_known(
@@ -144,7 +167,7 @@ async def test_all_together_are_sent_few_errors_but_for_those_that_are_known(
         for number in range(30):
             board = world.board(host=f"192.0.2.{50 + number}")
             answers.append((await board.ask(rrq("missing-file")))[0])
-        assert sum(map(bool, answers)) == pytest.approx(ERRORS_AT_ONCE, abs=3)
+        assert sum(map(bool, answers)) == pytest.approx(ALL_ERRORS_AT_ONCE, abs=3)
         assert (await known.ask(rrq("missing-file")))[0] == error(1, "file not found")
 
 

@@ -79,7 +79,8 @@ def test_the_map_in_readme_is_of_this_house() -> None:
 def test_there_are_two_commands_and_they_serve_and_test() -> None:
     commands = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
     assert len(commands) == 2
-    assert commands[0].endswith("snowowl serve --listen 127.0.0.1:6969 examples/boot")
+    served = 'snowowl serve -u "$(id -un)" --listen 127.0.0.1:6969 examples/boot'
+    assert commands[0].endswith(served)  # as whoever has the checkout, root too
     assert "curl tftp://127.0.0.1:6969/hello.txt" in commands[0]
     assert commands[1].endswith("-m pytest -n auto")
 
