@@ -98,18 +98,12 @@ class _Program:
         import trio
 
         from snowowl.cli.serve_reloads import Reloads
-        from snowowl.observe.events import (
-            RequestReceived,
-            ServerReloaded,
-            TransferFinished,
-            TransferStarted,
-        )
+        from snowowl.observe.events import ServerReloaded
         from snowowl.observe.log import LogObserver
         from snowowl.observe.writer import LineWriter, stderr_descriptor
         from snowowl.server.outputs import open_journal
 
-        self._of_clients = (RequestReceived, TransferStarted, TransferFinished)
-        self._reloaded = ServerReloaded
+        self._reloaded = ServerReloaded  # an import statement for each event takes 1 us
         self.config = config
         self.listening = listening
         self.systemd = systemd
@@ -131,7 +125,7 @@ class _Program:
         self.writer.dropped_line = self.log.dropped
         self.reloads = Reloads(
             configure or (lambda: config),
-            self.observe,
+            self.tell,
             warn=self.warn,
             begins=self.begin_reload,
         )
@@ -140,20 +134,22 @@ class _Program:
         """Run a server in this program; return the exit status."""
         import trio
 
+        from snowowl.observe.events import MetricsOffered
         from snowowl.server.errors import ListenError, RootError, WorkerError
 
         self.warn(self.config)
         async with trio.open_nursery() as outer:
             outer.start_soon(self.writer.run)
             assert self.outputs is not None
+            if self.outputs.address:
+                self.log(MetricsOffered(self.outputs.address))
             async with self.outputs.running(), trio.open_nursery() as running:
                 running.start_soon(self._watch_signals, running.cancel_scope)
                 if self.systemd is not None:
                     running.start_soon(self.systemd.run)
                 running.start_soon(self.reloads.watch, self.drain)
                 try:
-                    audits = [] if self.outputs.audit is None else [self.outputs]
-                    await self.serve([self.observe, *audits])
+                    await self.serve(self.observers())
                 except (ListenError, RootError, WorkerError) as error:
                     self.exit_status = 1
                     self.log.give_up(str(error))
@@ -208,18 +204,25 @@ class _Program:
             self.writer.close()
         return 1
 
+    def observers(self) -> list[Observer]:
+        """Return who hears what the server tells; one that fails keeps it from no other."""
+        audits = self.outputs is not None and self.outputs.audit is not None
+        others = (self.systemd, self.outputs if audits else None)
+        return [self.observe, self.reloads.observe, *(each for each in others if each is not None)]
+
+    def tell(self, event: Event) -> None:
+        """Tell the same, and the metrics, what the server does not know of."""
+        from snowowl.observe.observers import Observers
+
+        metrics = None if self.outputs is None else self.outputs.metrics
+        Observers([*self.observers(), *([] if metrics is None else [metrics])]).emit(event)
+
     def observe(self, event: Event) -> None:
-        """Log what the server tells, in the form that it has now, and have systemd know."""
-        if isinstance(event, self._of_clients):  # nearly all: each µs here is one of each request
-            self.log(event)
-            return
+        """Log what the server tells, in the form that it has now."""
         if isinstance(event, self._reloaded) and self.reloads.read is not None:
             log = self.reloads.read.log
             self.log.set_form(log.format, log.level)
         self.log(event)
-        if self.systemd is not None:
-            self.systemd(event)
-        self.reloads.observe(event)
 
     def warn(self, config: Config) -> None:
         """Name what was set and has no effect."""

@@ -5,6 +5,7 @@
 | take or open the listening sockets | who started it |
 | import what will be needed | who started it: the folders of this Python may be root's |
 | become server.user; no capabilities, no_new_privs | |
+| open the audit file and the socket of the metrics | server.user: what it opens it can open anew |
 | Landlock | server.user; workers each for themselves |
 | open the root, serve | server.user |
 
@@ -174,10 +175,9 @@ def check_root(root: Path) -> None:
 def check_file(file: Path | None, tell: Tell) -> None:
     """Warn of a configuration that a reload will not be able to read."""
     if file is not None and not os.access(file, os.R_OK):
-        user = identity.user_name(os.geteuid()) if hasattr(os, "geteuid") else "this user"
         tell(
             KeyWithoutEffect(
-                f"{file}: user {user} may not read it, so SIGHUP cannot read it anew; give it to that"
+                f"{file}: {identity.who()} may not read it, so SIGHUP cannot read it anew; give it to that"
                 " user's group, or let others read it"
             )
         )
@@ -187,9 +187,8 @@ def check_python() -> None:
     """See that workers can be started by who we are now.  Raises StartError."""
     for text in (sys.executable, os.__file__, __file__):
         if not os.access(text, os.R_OK):
-            user = identity.user_name(os.geteuid()) if hasattr(os, "geteuid") else "this user"
             raise StartError(
-                f"server.workers: user {user} may not read {text}, and so cannot start Python; install"
+                f"server.workers: {identity.who()} may not read {text}, and so cannot start Python; install"
                 " snowowl where it may (as in /opt), let one process serve, or name another user by"
                 " server.user (--user)"
             )

@@ -6,13 +6,14 @@ may make a client wait for ever.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import attrs
 
 from snowowl.config.constraints import Check, Range
-from snowowl.config.keys import doc
-from snowowl.config.networks import parse_network
+from snowowl.config.keys import changed, doc
+from snowowl.config.networks import Network, parse_network
 
 NetworkText = Annotated[str, Check(parse_network)]
 Rate = Annotated[float, Range(0, 1_000_000)]
@@ -37,6 +38,16 @@ class AccessConfig:
         default=(),
         metadata=doc("Networks whose clients are never served, whatever allow says."),
     )
+
+    def unused(self) -> Iterator[tuple[str, str]]:
+        """Yield each network that may be asked for in vain, and why."""
+        denied = [(text, parse_network(text)) for text in self.deny]
+        for text in self.allow:
+            network = parse_network(text)
+            for other, wider in denied:
+                if network.version == wider.version and _holds(wider, network):
+                    yield "access.allow", f'"{text}" has no effect, access.deny has "{other}"'
+                    break
 
 
 @attrs.frozen(kw_only=True)
@@ -122,4 +133,23 @@ class LimitsConfig:
             " more, the oldest whose client has sent nothing yet ends; if there is none, the new one"
             " is told to try again.",
         ),
+    )
+
+    def unused(self, *, writes: bool) -> Iterator[tuple[str, str]]:
+        """Yield each key that has no effect, and why; `writes` says whether there are uploads."""
+        chosen = set(changed(self))
+        if "uploads_max" in chosen and not writes:
+            yield "limits.uploads_max", "has no effect while write.enabled is false"
+        for key in ("client_transfers_max", "unanswered_max", "uploads_max"):
+            if key in chosen and getattr(self, key) > self.transfers_max:
+                yield (
+                    f"limits.{key}",
+                    f"has no effect, limits.transfers_max ({self.transfers_max}) is met before",
+                )
+
+
+def _holds(wider: Network, network: Network) -> bool:
+    """Say whether one network lies in another one of the same version."""
+    return wider.network_address <= network.network_address and (  # type: ignore[operator]
+        network.broadcast_address <= wider.broadcast_address  # type: ignore[operator]
     )

@@ -71,8 +71,9 @@ class ServerConfig:
         default=1,
         metadata=doc(
             "How many processes `snowowl serve` starts to share the load; each holds its own share of"
-            ' the limits of all clients together, and those of one client whole. "auto": one for each CPU that the server may use. More than'
-            " one only pays when one CPU is not enough, and needs Linux. A program that embeds the"
+            ' the limits of all clients together, and those of one client whole. "auto": one for each'
+            " CPU that the server may use. More than one only pays when one CPU is not enough, and needs"
+            " Linux. A program that embeds the"
             " server has it in its own process.",
         ),
     )
@@ -308,6 +309,8 @@ class Config:
             for key, reason in chain(
                 self._unused(),
                 self.write.unused(),
+                self.access.unused(),
+                self.limits.unused(writes=self.write.enabled),
                 self.metrics.unused(),
                 self.performance.unused(blksize_max),
             )
@@ -326,7 +329,18 @@ class Config:
                 " name a file elsewhere, as in /var/log"
             )
             yield "audit.file", reason
+        if server.group is not None and server.user in ("root", "0"):
+            yield (
+                "server.group",
+                f'has no effect while server.user is "{server.user}": the server stays who it is',
+            )
         set_keys = set(changed(protocol))
+        longest = self.limits.transfer_seconds_max
+        if "silence_max_seconds" in set_keys and protocol.silence_max_seconds > longest:
+            yield (
+                "protocol.silence_max_seconds",
+                f"has no effect, limits.transfer_seconds_max ({longest:g}) ends a transfer before",
+            )
         for option, key in (("blksize", "blksize_max"), ("windowsize", "windowsize_max")):
             if key in set_keys and option in protocol.refuse_options:
                 yield (

@@ -17,6 +17,7 @@ from typing import Final
 import attrs
 
 from snowowl.content.beneath import Root
+from snowowl.content.errors import from_os_error
 from snowowl.content.names import TEMPORARY_PREFIX
 
 DEPTH_MAX: Final = 64
@@ -74,7 +75,11 @@ def count(root: Root, counted: Counted, checkpoint: Callable[[], None]) -> int:
     matches = counted.matcher()
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     total = seen = 0
-    levels = [_Level(root.open((b".",), os.O_RDONLY | os.O_DIRECTORY), b"")]
+    fd = root.open((b".",), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        levels = [_Level(fd, b"")]
+    except OSError as error:  # to look into a folder takes one more descriptor
+        raise from_os_error(error, "counting what a quota is of") from error
     try:
         while levels:
             level = levels[-1]

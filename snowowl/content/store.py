@@ -183,9 +183,13 @@ class Store:
         )
 
     async def keep_count(self) -> None:
-        """Count now and then what the quota is of, if there is one.  For a task of its own."""
+        """Count now and then what the quota is of, if there is one.  For a task of its own.
+
+        Raises nothing but Cancelled.
+        """
         while self.allowance.limits.quota:
-            with suppress(ContentError):  # the count stays what it was
+            # Without descriptors, memory or threads, too: the count stays what it was.
+            with suppress(Exception):
                 await self.count()
             await trio.sleep(max(COUNT_SECONDS, COUNT_SHARE * self._count_took))
 

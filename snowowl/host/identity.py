@@ -55,6 +55,11 @@ def current() -> Identity:
     return Identity(uid, gid, user_name(uid), group_name(gid))
 
 
+def who() -> str:
+    """Return for whom something failed: ``user nobody``.  BLOCKS where users are asked for afar."""
+    return f"user {user_name(os.geteuid())}" if hasattr(os, "geteuid") else "this user"
+
+
 def user_name(uid: int) -> str:
     """Return the name of a user, its number if it has none (or the system does not tell)."""
     try:

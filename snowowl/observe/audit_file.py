@@ -30,34 +30,41 @@ _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOC
 class AuditError(OSError):
     """The audit stream cannot be written; says what to do."""
 
-    def __init__(self, path: Path, error: OSError) -> None:
+    def __init__(self, path: Path, error: OSError, who: str = "") -> None:
+        whose = f" as {who}" if who else ""
         super().__init__(
-            f"cannot append to the audit file {path} (audit.file): {error_text(error)};"
+            f"cannot append to the audit file {path} (audit.file){whose}: {error_text(error)};"
             " the server does not serve without it: correct the path or its permissions,"
             " or take the key out"
         )
 
 
-def open_audit(path: Path) -> int:
-    """Open the file, make it if there is none.  BLOCKS.  Raises AuditError."""
+def open_audit(path: Path, who: str = "") -> int:
+    """Open the file, make it if there is none.  BLOCKS.  Raises AuditError.
+
+    `who` is whose rights are to be named if these are not enough.
+    """
     try:
         return os.open(path, _FLAGS, MODE)
     except OSError as error:
-        raise AuditError(path, error) from error
+        raise AuditError(path, error, who) from error
 
 
 class AuditStream:
     """An observer that appends to a file.  Run `run` in a nursery that outlives the server.
 
-    It must be opened before the process becomes another user; `reopen` needs what `open` needs.
-    `tell` hears of lines that were lost.  Raises AuditError.
+    Open it as who will serve: `reopen` needs the same rights, and they are to be missed at the start.
+    `tell` hears of lines that were lost, `who` is named in errors.  Raises AuditError.
     """
 
-    def __init__(self, path: Path, tell: Observer, *, worker: int | None = None) -> None:
+    def __init__(
+        self, path: Path, tell: Observer, *, worker: int | None = None, who: str = ""
+    ) -> None:
         self._path = path
+        self._who = who
         self._tell = tell
         self._told = 0
-        self.writer = LineWriter(open_audit(path))
+        self.writer = LineWriter(open_audit(path, who))
         self.observer = AuditObserver(self.writer.write, worker=worker)
         self.writer.dropped_line = self.observer.lost
 
@@ -71,7 +78,11 @@ class AuditStream:
         Raises AuditError, and goes on in the old one then.
         """
         path = path or self._path
-        self.writer.replace(await trio.to_thread.run_sync(open_audit, path))
+        # Left to itself, if a disk hangs and nobody waits any more: nothing can be appended then.
+        descriptor = await trio.to_thread.run_sync(
+            open_audit, path, self._who, abandon_on_cancel=True
+        )
+        self.writer.replace(descriptor)
         self._path = path
 
     async def run(self) -> None:

@@ -19,6 +19,7 @@ from snowowl.observe.events import (
     InternalError,
     KeyWithoutEffect,
     LinesLost,
+    MetricsOffered,
     PrivilegesDropped,
     Refusal,
     ReloadFailed,
@@ -50,6 +51,7 @@ Described = (
     | Confined
     | SafetyMissing
     | AccessNarrowed
+    | MetricsOffered
     | DatapathChosen
     | KeyWithoutEffect
     | DatapathLowered
@@ -132,6 +134,10 @@ def describe(event: Described) -> tuple[Level, str, Fields]:
                 " a larger blksize avoids it"
             )
             return "info", message, {"client": client, "file": name}
+        case MetricsOffered(address):
+            address = printable(address)
+            where = address if address.startswith("unix:") else f"http://{address}/metrics"
+            return "info", f"metrics at {where}", {"metrics": address}
         case DatapathChosen() | KeyWithoutEffect() | DatapathLowered() | DatagramsDropped():
             return _describe_datapath(event)
         case PrivilegesDropped() | Confined() | SafetyMissing() | AccessNarrowed():

@@ -89,6 +89,13 @@ class AccessNarrowed:
 
 
 @attrs.frozen
+class MetricsOffered:
+    """The metrics can be asked for here: ``127.0.0.1:9169`` or ``unix:/PATH``."""
+
+    address: str
+
+
+@attrs.frozen
 class DatapathChosen:
     """Packets go this way: the rung, and the features that are used on it."""
 
@@ -307,6 +314,7 @@ Event = (
     | Confined
     | SafetyMissing
     | AccessNarrowed
+    | MetricsOffered
     | DatapathChosen
     | KeyWithoutEffect
     | DatapathLowered

@@ -23,6 +23,7 @@ MESSAGE_IDS: Final[Mapping[str, str]] = {
     "Confined": "ec8c742c82694513b05746031214238f",
     "SafetyMissing": "299f273a9599420f8a18eb54d4f09397",
     "AccessNarrowed": "ab8c242dd6f34ce0bebfc3fb73ad33e1",
+    "MetricsOffered": "83a9b5be2c874d5f8e4a6f2d0c7b91e6",
     "DatapathChosen": "38f1e253cba34a15a24dba0c3597c57d",
     "KeyWithoutEffect": "85ecf2353a2c4f31b09cd342dcaef8db",
     "DatapathLowered": "c248386f9726426c8753e3967ced230c",

@@ -1,9 +1,10 @@
 """A network whose listening sockets were opened before: by a parent, by systemd, or as root.
 
-An endpoint that others share, or had before, differs from the system's in two ways.  It waits for the word to begin, because the
-worker before may still read the same socket.  And all but one worker leave broadcasts alone: the
-kernel deals out what is sent to one address, but gives every socket of the port a copy of what is
-sent to many (`__udp4_lib_mcast_deliver` in net/ipv4/udp.c; no manual page says so).
+An endpoint that others share, or had before, differs from the system's in three ways.  It waits for
+the word to begin, because the worker before may still read the same socket.  All but one worker leave
+broadcasts alone: the kernel deals out what is sent to one address, but gives every socket of the port
+a copy of what is sent to many (`__udp4_lib_mcast_deliver` in net/ipv4/udp.c; no manual page says so).
+And what the kernel had dropped there before is none of this process' business.
 """
 
 from __future__ import annotations

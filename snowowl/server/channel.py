@@ -1,8 +1,8 @@
 """What a supervisor and its worker processes say to each other: lines of JSON over a socket pair.
 
-The supervisor gives an `Order` first, then words; a worker answers in words.  Both are of one
-program, so nothing here is prepared for an enemy; but the other side may be gone at any time, and
-that is never an error: it is read as the end.
+The supervisor gives an `Order` first, then words; a worker answers in words.  The other side may be
+gone at any time, and that is never an error: it is read as the end.  A worker is what the network
+speaks to, and if it should fall, its words must not take the supervisor with it.
 
 | word | from | means |
 |---|---|---|
@@ -47,6 +47,9 @@ Word = Literal[
 ]
 
 _RECEIVE_SIZE: Final = 65536
+
+LINE_MAX: Final = 1 << 20
+"""Octets of a word with what it is about: counts have some 10 KiB."""
 
 
 class OrderError(Exception):
@@ -145,8 +148,13 @@ class Channel:
         return not self._untold
 
     async def receive(self) -> Message | None:
-        """Return the next word, None when the other side has gone."""
+        """Return the next word, None when the other side has gone.
+
+        Raises ValueError for what is none.
+        """
         while b"\n" not in self._octets:
+            if len(self._octets) > LINE_MAX:
+                raise ValueError("a word without an end")
             try:
                 piece = await self._waiting.recv(_RECEIVE_SIZE)
             except OSError:  # ECONNRESET: it went without reading all
@@ -155,7 +163,12 @@ class Channel:
                 return None
             self._octets += piece
         line, _, self._octets = self._octets.partition(b"\n")
-        word, detail = json.loads(line)
+        try:
+            word, detail = json.loads(line)
+        except (TypeError, RecursionError) as error:
+            raise ValueError("no word") from error
+        if not isinstance(detail, str):
+            raise ValueError("no word")  # noqa: TRY004 - it came from outside
         return Message(word, detail)
 
     def close(self) -> None:

@@ -61,9 +61,12 @@ class Confinement:
 
     def kept(self, config: Config) -> Iterator[str]:
         """Yield the keys of another configuration that this process cannot follow."""
-        if not self.covers(config.server.root):
+        root_stays = not self.covers(config.server.root)
+        if root_stays:
             yield "server.root"
-        elif config.write.enabled and not self.covers(config.server.root, write=True):
+        # Of a root that stays it counts what may be done there.
+        writable = self.writable if root_stays else self.covers(config.server.root, write=True)
+        if config.write.enabled and not writable:
             yield "write.enabled"
         if config.audit.file and not _is_beneath(config.audit.file.parent, self.appendable):
             yield "audit.file"

@@ -7,10 +7,11 @@ was killed, what it counted in its last second is lost.
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Protocol
 
 from snowowl.observe.families import BY_NAME
-from snowowl.observe.metrics import Snapshot, add, part_of
+from snowowl.observe.metrics import Snapshot, add, part_of, zeros
 from snowowl.server.channel import Word
 
 
@@ -59,6 +60,25 @@ def encode_counts(snapshot: Snapshot) -> str:
 
 
 def decode_counts(text: str) -> Snapshot:
-    """Read what a worker told; leave out what this version does not know."""
-    told: Snapshot = json.loads(text)
-    return {name: samples for name, samples in told.items() if name in BY_NAME}
+    """Read what a worker told; leave out what this version does not know.
+
+    Raises ValueError for what no worker says: one that the network has got hold of might.
+    """
+    try:
+        return {
+            name: {key: _numbers(name, key, values) for key, values in samples.items()}
+            for name, samples in json.loads(text).items()
+            if name in BY_NAME
+        }
+    except (AttributeError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"no counts: {error!r}") from error
+
+
+@cache
+def _zeros() -> Snapshot:
+    return zeros()
+
+
+def _numbers(name: str, key: str, values: list[float]) -> list[float]:
+    """Return the values of a sample.  Raises ValueError, TypeError, KeyError if they are none."""
+    return [float(value) for value, _ in zip(values, _zeros()[name][key], strict=True)]

@@ -1,6 +1,6 @@
 """The socket that metrics are asked for at: TCP, or a Unix socket with a mode and an end.
 
-It is opened at the start, with the rights that the process has then.
+It is opened by who will serve, before that is confined.
 """
 
 from __future__ import annotations

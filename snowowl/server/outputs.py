@@ -1,7 +1,7 @@
 """What a process tells beside its log: the audit stream, and the metrics.
 
-Opened with the rights that the process has at its start, run around the server, and closed after
-its last event.
+Opened by who will serve, before that is confined; run around the server, and closed after its last
+event.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from snowowl.config import Config
+from snowowl.host.identity import who
 from snowowl.host.journal import JOURNAL_SOCKET, Journal
 from snowowl.observe.audit_file import AuditError, AuditStream
 from snowowl.observe.events import Event, InternalError
@@ -96,7 +97,7 @@ class Outputs:
                 self._socket = open_metrics_socket(config.metrics.listen)
         if config.audit.file is not None:
             try:
-                self.audit = AuditStream(config.audit.file, log, worker=worker)
+                self.audit = AuditStream(config.audit.file, log, worker=worker, who=who())
             except AuditError:
                 self.close()
                 raise
@@ -158,7 +159,7 @@ class Outputs:
             return
         try:
             await self.audit.reopen()
-        except AuditError as error:
+        except (AuditError, RuntimeError) as error:  # or no thread could be started
             self._log.complain(f"the audit stream goes on in the file as it was: {error}")
 
     async def tell_counts(self, channel: Channel) -> None:
@@ -166,12 +167,15 @@ class Outputs:
         if self.metrics is None:
             return
         try:
-            while True:
-                await trio.sleep(COUNTS_SECONDS)
-                if channel.is_read:
-                    channel.tell("counts", encode_counts(self.metrics.snapshot()))
-        finally:
-            channel.tell("counts", encode_counts(self.metrics.snapshot()))
+            try:
+                while True:
+                    await trio.sleep(COUNTS_SECONDS)
+                    if channel.is_read:
+                        channel.tell("counts", encode_counts(self.metrics.snapshot()))
+            finally:
+                channel.tell("counts", encode_counts(self.metrics.snapshot()))
+        except Exception:  # noqa: BLE001 - a bug in metrics; files are served on
+            self._log(InternalError("metrics", traceback.format_exc()))
 
     def _count(self) -> Snapshot:
         lost = 0 if self.audit is None else self.audit.writer.lost

@@ -25,7 +25,10 @@ Taker = Callable[[Config], None]
 """Takes a new configuration at once: may not block, and must not raise."""
 
 Unchangeable = Callable[[Config], Iterable[str]]
-"""Names the keys of a new configuration that cannot take effect here, by their dotted paths."""
+"""Names the keys of a new configuration that cannot take effect here, by their dotted paths.
+
+Called in a thread: it may look at folders, and one may be on a network whose server is gone.
+"""
 
 Reloads = trio.MemoryReceiveChannel[Config]
 
@@ -34,7 +37,7 @@ FIXED_FOR_ALL: Final = (
     "server.workers",
     "server.user",  # given up for good
     "server.group",
-    "audit.file",  # it may need a right that was given up; the file itself is opened anew
+    "audit.file",  # where a confined process can write; the file itself is opened anew
     "metrics.listen",
 )
 """Keys that no reload changes."""
@@ -126,7 +129,7 @@ class Reloading:
         Exactly one of ServerReloaded and ReloadFailed is told.
         """
         try:
-            change = change_to(new, self.config, FIXED_IN_PLACE, self._unchangeable)
+            change = await self._change_to(new)
             generation = await open_generation(change.config, self._network)
         except (ConflictError, RootError) as error:
             self._observers.emit(ReloadFailed(f"{error}; {AS_IT_WAS}"))
@@ -141,3 +144,16 @@ class Reloading:
             taker(change.config)
         root = str(change.config.server.root)
         self._observers.emit(ServerReloaded(root, change.kept, change.changed))
+
+    async def _change_to(self, new: Config) -> Change:
+        """Return what becomes of a new configuration.  Raises ConflictError."""
+        if self._unchangeable is None:
+            return change_to(new, self.config, FIXED_IN_PLACE)
+        return await trio.to_thread.run_sync(
+            change_to,
+            new,
+            self.config,
+            FIXED_IN_PLACE,
+            self._unchangeable,
+            abandon_on_cancel=True,  # it only looks
+        )

@@ -2,13 +2,18 @@
 
     serve
      |- exchange pumps            cancelled last: they carry the last ERRORs
+     |- guard.refusals            with them: tells once a minute what was refused
+     |- end_overdue               transfers have a time also while draining
+     |- census                    counts what a quota is of, for the current generation
+     |- transfers
          |- transfer tasks        outlive the acceptors while draining
-             |- dispatch          ends when the last acceptor has closed the channel
-             |- acceptors         cancelled first
-             |- reloads           with them: who takes no more requests takes no configuration
+         |- dispatch              ends when the last acceptor has closed the channel
+         |- acceptors             cancelled first
+         |- reloads               with them: who takes no more requests takes no configuration
 
 No task outlives `serve`, and no socket.  What a reload replaces is in `snowowl.server.generation`,
-and what is handed the new configuration besides are the `takers` here.
+and what is handed the new configuration besides are the `takers` here.  What runs beside a server
+(its log, audit stream, metrics, systemd) is its caller's: `snowowl.cli.serve_program` outlives it.
 
 All is in one process: `server.workers` is for the command `snowowl serve`, whose supervisor
 (`snowowl.server.supervisor`) has several that run this.

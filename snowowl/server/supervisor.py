@@ -50,7 +50,6 @@ from snowowl.server.reloading import (
     Change,
     ConflictError,
     Reloads,
-    Unchangeable,
     change_to,
 )
 from snowowl.server.worker_process import Worker, how_it_ended, worker_command
@@ -153,7 +152,6 @@ async def supervise(
     observers: Iterable[Observer] = (),
     drain: trio.Event | None = None,
     reloads: Reloads | None = None,
-    unchangeable: Unchangeable | None = None,
     colors: bool = False,
     metrics: Metrics | None = None,
     crew: Crew | None = None,
@@ -163,9 +161,9 @@ async def supervise(
     """Serve by `count` processes until cancelled, or until `drain` is set and all have ended.
 
     What comes by `reloads` replaces the configuration, worker by worker; the old ones stay until
-    their transfers have ended.  The channel is closed when no more is taken.  `unchangeable` names
-    keys that cannot change for reasons of the caller's.  `listening` are the sockets, if they are
-    open already.  `metrics` observes, too, and is told what all count; `crew` is who they are.  `command` is for tests: what to run in place of workers.
+    their transfers have ended.  The channel is closed when no more is taken.  `listening` are the
+    sockets, if they are open already.  `metrics` observes, too, and is told what all count; `crew` is
+    who they are.  `command` is for tests: what to run in place of workers.
 
     Raises ListenError if an address cannot be listened on, WorkerError if a worker cannot start.
     No process outlives it, unless it is killed: then they drain and end by themselves.
@@ -200,7 +198,7 @@ async def supervise(
                         managing.start_soon(supervisor.keep, slot)
                     managing.start_soon(supervisor.watch)
                     if reloads is not None:
-                        managing.start_soon(supervisor.reload_each, reloads, unchangeable)
+                        managing.start_soon(supervisor.reload_each, reloads)
                     await (trio.Event() if drain is None else drain).wait()
                     managing.cancel_scope.cancel()
                 await supervisor.drain()
@@ -277,7 +275,7 @@ class _Supervisor:
                 elif worker.is_ready:
                     worker.ping()
 
-    async def reload_each(self, reloads: Reloads, unchangeable: Unchangeable | None) -> None:
+    async def reload_each(self, reloads: Reloads) -> None:
         """Take new configurations, one after another; cancelled, close the channel."""
         with reloads:
             async for new in reloads:
@@ -285,7 +283,7 @@ class _Supervisor:
                 if worker_count(new.server.workers) == len(self._slots):  # by whichever word
                     config = keeping(new, self._config, ("server.workers",))
                 try:
-                    change = change_to(config, self._config, FIXED_FOR_ALL, unchangeable)
+                    change = change_to(config, self._config, FIXED_FOR_ALL)
                 except ConflictError as error:
                     self._refuse(f"{error}")
                 else:

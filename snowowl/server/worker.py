@@ -1,8 +1,9 @@
 """What a worker process does: `snowowl.server.serve` on sockets that its supervisor opened.
 
 It ends when it is told to, and when its supervisor has gone; its transfers then get the time that a
-drain gives them, or all that they may take, if another worker has replaced it.  SIGTERM drains, too, and may come twice, and when the end has come: systemd sends
-it to the supervisor and to every worker.  SIGINT and SIGHUP, which a terminal sends to all
+drain gives them, or all that they may take, if another worker has replaced it.  SIGTERM drains, too,
+and may come twice, and when the end has come: systemd sends it to the supervisor and to every worker.
+SIGINT and SIGHUP, which a terminal sends to all
 processes, are the supervisor's business.
 """
 
@@ -169,7 +170,7 @@ async def _obey(
             case "stop":
                 stop()
             case "reopen":
-                await outputs.reopen()
+                outputs.reopen_soon()  # nothing here waits for a disk: pings are answered
     if not drain.is_set() and not retire.is_set():
         log.complain("the supervisor has gone: taking no more requests")
     drain.set()

@@ -13,7 +13,7 @@ from typing import Final
 import trio
 
 from snowowl.observe.metrics import Snapshot
-from snowowl.server.channel import Channel, Order, Word
+from snowowl.server.channel import Channel, Message, Order, Word
 from snowowl.server.crew import decode_counts
 
 STOP_SECONDS: Final = 3.0
@@ -128,7 +128,8 @@ class Worker:
                     with trio.CancelScope(shield=True):
                         await self._end(process, channel)
                     self.reason = self.failure or how_it_ended(process.returncode or 0)
-        except OSError as error:  # no memory, no descriptors, no more processes, no Python
+        # No memory, no descriptors, no Python, no more processes; or threads, one of which starts it.
+        except (OSError, RuntimeError) as error:
             self.failure = self.reason = f"a worker cannot be started: {error}"
             task_status.started()
         finally:
@@ -149,19 +150,26 @@ class Worker:
             nursery.cancel_scope.deadline = trio.current_time() + HANG_UP_SECONDS
 
     async def _listen(self, channel: Channel) -> None:
-        while (message := await channel.receive()) is not None:
-            self.unanswered = 0
-            match message.word:
-                case "ready":
-                    self.is_ready = True
-                    self.settled.set()
-                case "draining":
-                    self.active = int(message.detail)
-                    self.drained.set()
-                case "failed":
-                    self.failure = message.detail
-                case "counts":
-                    self.counts = decode_counts(message.detail)
+        """Hear what it says; end it if that makes no sense, as the network may have got hold of it."""
+        try:
+            while (message := await channel.receive()) is not None:
+                self.unanswered = 0
+                self._hear(message)
+        except ValueError:
+            self.kill("what it said to the supervisor made no sense")
+
+    def _hear(self, message: Message) -> None:
+        match message.word:
+            case "ready":
+                self.is_ready = True
+                self.settled.set()
+            case "draining":
+                self.active = int(message.detail)
+                self.drained.set()
+            case "failed":
+                self.failure = message.detail
+            case "counts":
+                self.counts = decode_counts(message.detail)
 
     async def _end(self, process: trio.Process, channel: Channel) -> None:
         if process.returncode is not None:

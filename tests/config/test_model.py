@@ -9,6 +9,7 @@ import pytest
 
 from snowowl.config import Config, ProtocolConfig, ServerConfig, WriteConfig
 from snowowl.config.keys import tables
+from snowowl.config.limits import AccessConfig, LimitsConfig
 from snowowl.config.listen import ListenAddress
 from snowowl.config.model import Workers
 
@@ -67,6 +68,38 @@ def test_the_configuration_is_frozen() -> None:
             ['protocol.blksize_max: has no effect while protocol.refuse_options has "blksize"'],
         ),
         (Config(protocol=ProtocolConfig(refuse_options=("windowsize",))), []),
+        (
+            Config(server=ServerConfig(user="root", group="tftp")),
+            ['server.group: has no effect while server.user is "root": the server stays who it is'],
+        ),
+        (Config(server=ServerConfig(user="tftp", group="tftp")), []),
+        (
+            Config(
+                protocol=ProtocolConfig(silence_max_seconds=40),
+                limits=LimitsConfig(transfer_seconds_max=20),
+            ),
+            [
+                "protocol.silence_max_seconds: has no effect, limits.transfer_seconds_max (20) ends a transfer before"
+            ],
+        ),
+        (Config(limits=LimitsConfig(transfer_seconds_max=20)), []),
+        (
+            Config(limits=LimitsConfig(transfers_max=10, unanswered_max=11, uploads_max=9)),
+            [
+                "limits.uploads_max: has no effect while write.enabled is false",
+                "limits.unanswered_max: has no effect, limits.transfers_max (10) is met before",
+            ],
+        ),
+        (Config(limits=LimitsConfig(transfers_max=10, client_transfers_max=10)), []),
+        (Config(limits=LimitsConfig(transfers_max=10)), []),
+        (
+            Config(access=AccessConfig(allow=("10.1.0.0/16", "fd00::/8"), deny=("10.0.0.0/8",))),
+            ['access.allow: "10.1.0.0/16" has no effect, access.deny has "10.0.0.0/8"'],
+        ),
+        (
+            Config(access=AccessConfig(allow=("10.0.0.0/8",), deny=("10.1.0.0/16", "a00::/8"))),
+            [],
+        ),
     ],
 )
 def test_warnings(config: Config, warnings: list[str]) -> None:

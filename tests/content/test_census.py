@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ import trio
 
 from snowowl.content.beneath import Root, Strategy
 from snowowl.content.census import DEPTH_MAX, Counted, count
+from snowowl.content.errors import ContentError
 from snowowl.content.naming import Template
 
 
@@ -118,6 +120,22 @@ def test_a_tree_without_end_takes_few_descriptors(
     monkeypatch.setattr("os.open", note)
     assert count(root, Counted(("*",)), nothing) == 40
     assert max(opened) <= before + 2 * DEPTH_MAX + 4
+
+
+def test_without_descriptors_it_is_an_error_to_answer_with(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - it names itself, too
+
+    def full(_: int) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "scandir", full)
+    monkeypatch.setattr(os, "supports_fd", {full})
+    with pytest.raises(ContentError, match="Too many open files"):
+        count(root, Counted(("*",)), nothing)
+    monkeypatch.undo()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
 
 
 def test_who_does_not_want_it_any_more_ends_it(root: Root, top: Path) -> None:

@@ -23,7 +23,7 @@ from snowowl.content.mapped import MappedFile
 from snowowl.content.names import NameRules
 from snowowl.content.naming import Template
 from snowowl.content.source import Source
-from snowowl.content.store import COUNT_AGE_SECONDS, COUNT_SECONDS, Store, WritePolicy
+from snowowl.content.store import Store, WritePolicy
 from snowowl.content.temporary import Kind
 from snowowl.content.text import TextIndex
 from snowowl.wire import netascii
@@ -360,7 +360,7 @@ async def test_creation_cancelled_leaves_nothing(root: Path) -> None:
     store.close()
 
 
-# Names, limits and quota of uploads
+# Names and limits of uploads
 
 
 async def send_up(store: Store, name: bytes, octets: bytes, **others: str) -> bytes:
@@ -504,88 +504,3 @@ async def test_files_that_are_unused_make_room_and_those_in_use_do_not(root: Pat
     store.close()
     kept.pop().close()
     assert allowance.open_files == 0
-
-
-async def test_a_quota_is_of_all_files_that_may_be_uploaded(root: Path) -> None:
-    allowance = Allowance(Limits(quota=1000))
-    policy = WritePolicy(enabled=True, overwrite=True, patterns=("dir/*",))
-    (root / "dir/old").write_bytes(bytes(600))
-    store = Store(root, rules=NameRules(), policy=policy, allowance=allowance)
-    await send_up(store, b"dir/new", bytes(300))
-    with pytest.raises(ContentError) as caught:
-        await send_up(store, b"dir/more", bytes(101))
-    assert caught.value.code is ErrorCode.DISK_FULL
-    await send_up(store, b"dir/old", bytes(700))  # a difference of 100
-    assert (allowance.used, allowance.held) == (1000, 0)
-    await send_up(store, b"dir/old", bytes(10))
-    await send_up(store, b"dir/more", bytes(101))
-    assert allowance.used == 411
-    store.close()
-
-
-async def test_what_others_delete_makes_room(
-    root: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    allowance = Allowance(Limits(quota=1000))
-    policy = WritePolicy(enabled=True, patterns=("dir/*",))
-    store = Store(root, rules=NameRules(), policy=policy, allowance=allowance)
-    await send_up(store, b"dir/a", bytes(900))
-    (root / "dir/a").unlink()
-    with pytest.raises(ContentError):  # counted just now
-        await send_up(store, b"dir/b", bytes(200))
-    await trio.sleep(COUNT_AGE_SECONDS + 1)
-    await send_up(store, b"dir/b", bytes(200))
-    (root / "dir/b").unlink()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(store.keep_count)
-        while allowance.used:
-            await trio.sleep(COUNT_SECONDS)  # no thread is waited for by this clock
-        nursery.cancel_scope.cancel()
-    store.close()
-
-
-async def test_uploads_that_wait_for_a_count_share_it(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counted: list[int] = []
-
-    def count(*arguments: object) -> int:
-        counted.append(1)
-        return 500
-
-    monkeypatch.setattr(store_module, "count", count)
-    allowance = Allowance(Limits(quota=1000))
-    store = Store(root, rules=NameRules(), policy=UPLOADS, allowance=allowance)
-
-    async def ask(tsize: int) -> None:
-        with suppress(ContentError):
-            async with await store.create(b"new", netascii=False, tsize=tsize):
-                pass
-
-    async with trio.open_nursery() as nursery:
-        for number in range(30):
-            nursery.start_soon(ask, 100 * number)
-    assert len(counted) == 1
-    store.close()
-
-
-async def test_the_next_store_counts_on(root: Path) -> None:
-    allowance = Allowance(Limits(uploads_max=1))
-    old = Store(root, rules=NameRules(), policy=UPLOADS, allowance=allowance)
-    async with await old.create(b"new", netascii=False, tsize=None) as sink:
-        sink.store(b"\0\3\0\1x", 5, 1)
-        limits = Limits(uploads_max=1, quota=1_000_000)
-        store = Store(root, rules=NameRules(), policy=UPLOADS, allowance=Allowance(limits))
-        store.succeed(old)
-        old.close()
-        assert allowance.limits is limits
-        elsewhere = Store(root / "dir", rules=NameRules(), policy=UPLOADS)
-        elsewhere.succeed(old)
-        assert elsewhere.allowance.uploads == 0
-        elsewhere.close()
-        with pytest.raises(ContentError) as caught:
-            await store.create(b"other", netascii=False, tsize=None)
-        assert caught.value.limit == "uploads_max"
-    async with await store.create(b"other", netascii=False, tsize=None):
-        assert allowance.uploads == 1
-    store.close()

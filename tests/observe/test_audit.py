@@ -209,6 +209,7 @@ def test_each_kind_is_thought_of() -> None:
         "Confined",
         "SafetyMissing",
         "AccessNarrowed",
+        "MetricsOffered",
         "DatapathChosen",
         "KeyWithoutEffect",
         "DatapathLowered",

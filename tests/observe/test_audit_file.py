@@ -70,8 +70,8 @@ def test_what_cannot_be_appended_to_is_told_at_once(
         os.mkfifo(path)  # that nobody reads: opening it must not wait
     else:
         path = path / "x"
-    with pytest.raises(AuditError, match=r"cannot append to the audit file .*audit.file"):
-        AuditStream(path, log.append)
+    with pytest.raises(AuditError, match=r"to the audit file .*\(audit.file\) as user daemon: "):
+        AuditStream(path, log.append, who="user daemon")
 
 
 async def test_it_goes_on_in_a_new_file(path: Path, log: list[Event]) -> None:

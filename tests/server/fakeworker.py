@@ -53,6 +53,8 @@ for line in words:
         if does == "linger" or (does == "busy" and word == "retire"):
             continue
         break
+    if word == "go" and does.startswith("["):
+        sock.sendall(does.encode())  # as no worker speaks
     if word == "go" and does == "leave":
         tell("draining", "1")  # as after SIGTERM
     if word == "stop":

@@ -154,6 +154,25 @@ async def test_a_file_that_cannot_be_opened_anew_is_kept(tmp_path: Path) -> None
     assert "goes on in the file as it was: cannot append" in told[0]
 
 
+async def test_without_threads_a_file_is_kept_and_the_server_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    outputs = Outputs(configured(tmp_path), log_to(told), int)
+    assert outputs.audit is not None
+
+    async def reopen() -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(outputs.audit, "reopen", reopen)
+    async with outputs.running():
+        outputs.reopen_soon()
+        with trio.fail_after(5):
+            while not told:
+                await trio.sleep(0)
+    assert "goes on in the file as it was: can't start new thread" in told[0]
+
+
 def test_a_journal_that_is_missing_is_told(tmp_path: Path) -> None:
     assert open_journal(str(tmp_path / "none")) is None
     config = Config(log=LogConfig(format="journal"))
@@ -226,6 +245,39 @@ async def test_a_worker_tells_each_second_and_at_the_end(
     speaker.close()
     assert await listener.receive() is None
     listener.close()
+
+
+@pytest.mark.real
+async def test_metrics_that_fail_do_not_end_a_worker(tmp_path: Path) -> None:
+    told: list[str] = []
+    outputs = Outputs(configured(tmp_path), log_to(told), int, worker=1)
+    assert outputs.metrics is not None
+    outputs.metrics.add_source(lambda: {"": {"": [1 // 0]}})
+    ours, theirs = socket.socketpair()
+    listener, speaker = Channel(ours), Channel(theirs)
+    with trio.move_on_after(0.01):
+        await outputs.tell_counts(speaker)
+    assert len(told) == 1
+    assert "ZeroDivisionError" in told[0]
+    for one in (outputs, speaker, listener):
+        one.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1",
+        '{"snowowl_workers": 1}',
+        '{"snowowl_workers": {"": [1, 2]}}',
+        '{"snowowl_workers": {"192.0.2.1": [1]}}',
+        '{"snowowl_workers": {"": ["x"]}}',
+        '{"snowowl_workers": {"": [[]]}}',
+        "[" * 100_000,
+    ],
+)
+def test_what_no_worker_counts_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        decode_counts(text)
 
 
 @pytest.mark.real

@@ -33,7 +33,6 @@ from snowowl.observe.events import (
 from snowowl.server import supervisor as module
 from snowowl.server import worker_process
 from snowowl.server.errors import ListenError, WorkerError
-from snowowl.server.reloading import Unchangeable
 from snowowl.server.supervisor import (
     PAUSE_MAX_SECONDS,
     PAUSE_MIN_SECONDS,
@@ -96,7 +95,7 @@ class Running:
 
 @asynccontextmanager
 async def supervising(
-    fake: Fake, config: Config = CONFIG, count: int = 2, unchangeable: Unchangeable | None = None
+    fake: Fake, config: Config = CONFIG, count: int = 2
 ) -> AsyncIterator[Running]:
     """Run a supervisor; at the end nothing of it may be left, whichever way it ended."""
     before = descriptors()
@@ -110,7 +109,6 @@ async def supervising(
         observers=[events.append],
         drain=drain,
         reloads=receive,
-        unchangeable=unchangeable,
         command=fake.command,
     )
 
@@ -228,6 +226,19 @@ async def test_there_is_no_such_program() -> None:
         await supervise(CONFIG, 2, command=["/no/such/python"])
 
 
+async def test_there_are_no_threads_to_start_a_worker_by(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def open_process(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
+    before = descriptors()
+    with trio.fail_after(5), pytest.raises(WorkerError, match=r"cannot be started: can't start"):
+        await supervise(CONFIG, 2, command=fake.command)
+    assert descriptors() == before
+
+
 async def test_a_port_that_is_taken(fake: Fake) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as another supervisor has
@@ -283,6 +294,20 @@ async def test_a_worker_that_hangs_is_replaced(fake: Fake, monkeypatch: pytest.M
         await trio.sleep(0.3)
         assert len(running.told(WorkerEnded)) == 1
         assert is_alive(first[2])
+
+
+@pytest.mark.parametrize(
+    "words",
+    ['["counts", "[1]"]\n', "[" * 10_000 + "\n", '["draining", "x"]\n', "[]\n", "[" * (2 << 20)],
+    ids=["counts", "deep", "number", "short", "endless"],
+)
+async def test_a_worker_that_the_network_speaks_by_is_replaced(fake: Fake, words: str) -> None:
+    fake.does(words, 1)
+    async with supervising(fake) as running:
+        fake.does("serve", 1)
+        await eventually(lambda: len(running.told(WorkerStarted)) == 3)
+        (end,) = running.told(WorkerEnded)
+        assert (end.worker, end.reason) == (1, "what it said to the supervisor made no sense")
 
 
 async def test_a_worker_that_somebody_told_to_drain_is_replaced_while_it_does(
@@ -393,14 +418,6 @@ async def test_as_many_workers_by_another_word_is_no_change(
         await running.reloads.send(attrs.evolve(CONFIG, server=server))
         await eventually(lambda: running.told(ServerReloaded))
         assert running.told(ServerReloaded) == [ServerReloaded(".", ())]
-
-
-async def test_keys_that_the_caller_says_cannot_change(fake: Fake) -> None:
-    async with supervising(fake, unchangeable=lambda _: ["server.root"]) as running:
-        await running.reloads.send(with_root("/new"))
-        await eventually(lambda: running.told(ServerReloaded))
-        assert running.told(ServerReloaded) == [ServerReloaded(".", ("server.root",))]
-        assert fake.configs()[-1]["server"]["root"] == "."
 
 
 async def test_running_transfers_of_replaced_workers_take_their_time(
