@@ -126,6 +126,7 @@ class _Program:
         self.reloads = Reloads(
             configure or (lambda: config),
             self.tell,
+            log=self.observe,
             warn=self.warn,
             begins=self.begin_reload,
         )

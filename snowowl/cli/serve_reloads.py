@@ -23,8 +23,9 @@ _SIGHUP = getattr(signal, "SIGHUP", None)  # Windows has none
 class Reloads:
     """Reads the configuration anew when it is asked for, and hands it to the server by `taken`.
 
-    `emit` is told what goes wrong here; `begins`, that one of ServerReloaded and ReloadFailed will
-    be told; `warn` looks at what has taken effect.
+    `emit` is told what goes wrong here, once for each reload; `log`, what else is wrong with its
+    configuration; `begins`, that one of ServerReloaded and ReloadFailed will be told; `warn` looks at
+    what has taken effect.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class Reloads:
         configure: Callable[[], Config],
         emit: Callable[[Event], None],
         *,
+        log: Callable[[Event], None],
         warn: Callable[[Config], None],
         begins: Callable[[], None] = lambda: None,
     ) -> None:
         self._configure = configure
         self._emit = emit
+        self._log = log
         self._warn = warn
         self._begins = begins
         self._terminal = Terminal.find()
@@ -77,8 +80,10 @@ class Reloads:
             # Left to itself if it hangs: it only reads.
             config = await trio.to_thread.run_sync(self._configure, abandon_on_cancel=True)
         except ConfigError as error:
+            tell = self._emit
             for problem in error.problems:
-                self._emit(ReloadFailed(f"{problem}"))
+                tell(ReloadFailed(f"{problem}"))
+                tell = self._log
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the server serves
             self._emit(ReloadFailed(f"the configuration cannot be read: {error!r}"))

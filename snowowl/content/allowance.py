@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from snowowl.content.errors import ContentError, busy
+from snowowl.content.errors import ContentError, busy, too_large
 from snowowl.wire.constants import ErrorCode
 
 STEP: Final = 1 << 16
@@ -238,7 +238,9 @@ class Allowance:
         # A promise is counted too: of ten uploads that together do not fit, five are told at once.
         left = free - self.promised - self.limits.free_min
         if left < announced:
-            raise _too_large(f"{announced} octets are announced, the free space is {max(0, left)}")
+            raise too_large(
+                "free_min", f"{announced} octets are announced, the free space is {max(0, left)}"
+            )
 
     @contextmanager
     def writing(self, free: Callable[[], int], octets: int) -> Iterator[None]:
@@ -250,7 +252,9 @@ class Allowance:
         with self._disk:
             left = free() - self._writing - octets
             if left < free_min:
-                raise _too_large(f"less than write.free_min ({free_min}) would stay free")
+                raise too_large(
+                    "free_min", f"less than write.free_min ({free_min}) would stay free"
+                )
             self._writing += octets
         try:
             yield
@@ -270,9 +274,10 @@ class Allowance:
     def _refuse_beyond_quota(self, more: int) -> None:
         if self._beyond_quota(more):
             shared = "" if self.limits.shares == 1 else "; of the rest each worker has its share"
-            raise _too_large(
+            raise too_large(
+                "quota",
                 f"write.quota is {self.limits.quota}: {self.used} octets are stored,"
-                f" {self.held} reserved{shared}"
+                f" {self.held} reserved{shared}",
             )
 
     def _hold(self, claim: Claim, held: int, promised: int) -> None:
@@ -297,7 +302,3 @@ class Allowance:
             self._settle(target)
         else:
             del self._targets[target.key]
-
-
-def _too_large(detail: str) -> ContentError:
-    return ContentError(ErrorCode.DISK_FULL, "disk full or allocation exceeded", detail)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from snowowl.wire.constants import ErrorCode
 
-Limit = Literal["uploads_max", "open_files_max"]
+Limit = Literal["uploads_max", "open_files_max", "size_max", "quota", "free_min"]
 """The limits, by their key, that content is refused for without there being anything wrong with it."""
 
 
@@ -20,8 +20,8 @@ class ContentError(Exception):
     """A name cannot be opened, or the octets behind it cannot be read or stored.
 
     `code` and `message` are the ERROR to answer with (RFC 1350 section 5), `detail` is for the log.
-    `escape`: the name would have led out of the root.  `limit`: which limit it was that nothing but
-    the moment speaks against, and the same request may be served later; None if it was none.
+    `escape`: the name would have led out of the root.  `limit`: which limit left no room for it; None
+    if it was none.
     """
 
     def __init__(
@@ -48,6 +48,13 @@ def busy(limit: Limit, maximum: int) -> ContentError:
         "server is busy, try again",
         f"limits.{limit} is {maximum}",
         limit=limit,
+    )
+
+
+def too_large(limit: Limit, detail: str) -> ContentError:
+    """Return the error for an upload that a limit leaves no room for."""
+    return ContentError(
+        ErrorCode.DISK_FULL, "disk full or allocation exceeded", detail, limit=limit
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final, Self
 import trio
 
 from snowowl.content.allowance import Allowance, Claim
-from snowowl.content.errors import ContentError, from_os_error
+from snowowl.content.errors import ContentError, from_os_error, too_large
 from snowowl.content.temporary import Temporary
 from snowowl.wire.constants import HEADER_SIZE, ErrorCode
 from snowowl.wire.netascii import Decoder
@@ -119,11 +119,7 @@ class Sink:
         )
         octets = self.octets + len(payload)
         if octets > self._size_max:
-            raise ContentError(
-                ErrorCode.DISK_FULL,
-                "disk full or allocation exceeded",
-                f"{self._label}: more than {self._size_max} octets",
-            )
+            raise too_large("size_max", f"{self._label}: more than {self._size_max} octets")
         self.octets = octets
         if self._decoder is not None:
             payload = self._decoder.decode(payload)

@@ -18,7 +18,7 @@ import attrs
 
 from snowowl.content.allowance import Claim
 from snowowl.content.beneath import Directory, Root
-from snowowl.content.errors import ContentError, from_os_error
+from snowowl.content.errors import ContentError, from_os_error, too_large
 from snowowl.content.names import NameRules, display
 from snowowl.content.naming import Template, Uploader
 from snowowl.content.temporary import MODE, Kind, Temporary, free_octets
@@ -180,9 +180,7 @@ def _refuse_size(
     # until its transfer timed out.  It gains next to nothing: written as the file grows, 1 GiB
     # comes to 3 extents on ext4, and the CPU that it saves is too little to measure.
     if tsize is not None and tsize > policy.size_max:
-        raise ContentError(
-            ErrorCode.DISK_FULL,
-            "disk full or allocation exceeded",
-            f"{tsize} octets are announced, write.size_max is {policy.size_max}",
+        raise too_large(
+            "size_max", f"{tsize} octets are announced, write.size_max is {policy.size_max}"
         )
     claim.refuse_space(free_octets(directory.prefix if directory.fd is None else directory.fd))

@@ -93,6 +93,9 @@ _REFUSALS: Final[Mapping[Refusal, str]] = {
     Refusal.CLIENT_TRANSFERS: "too many transfers of one client (limits.client_transfers_max)",
     Refusal.UPLOADS: "too many uploads (limits.uploads_max)",
     Refusal.OPEN_FILES: "too many open files (limits.open_files_max)",
+    Refusal.UPLOAD_SIZE: "uploads too large (write.size_max)",
+    Refusal.QUOTA: "uploads beyond the quota (write.quota)",
+    Refusal.FREE_SPACE: "uploads for which too little space is free (write.free_min)",
     Refusal.QUEUE: "too many at once",
 }
 

@@ -41,11 +41,27 @@ class Refusal(Enum):
     """limits.uploads_max"""
     OPEN_FILES = "open-files"
     """limits.open_files_max"""
+    UPLOAD_SIZE = "upload-size"
+    """write.size_max"""
+    QUOTA = "quota"
+    """write.quota"""
+    FREE_SPACE = "free-space"
+    """write.free_min"""
     QUEUE = "queue"
     """The server could not keep up."""
 
 
-LATER: Final = frozenset({Refusal.UNANSWERED, Refusal.ERRORS, Refusal.UPLOADS, Refusal.OPEN_FILES})
+LATER: Final = frozenset(
+    {
+        Refusal.UNANSWERED,
+        Refusal.ERRORS,
+        Refusal.UPLOADS,
+        Refusal.OPEN_FILES,
+        Refusal.UPLOAD_SIZE,
+        Refusal.QUOTA,
+        Refusal.FREE_SPACE,
+    }
+)
 """Reasons that concern what `RequestReceived` or `RequestMalformed` has told of already."""
 
 

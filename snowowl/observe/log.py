@@ -96,7 +96,11 @@ class LogObserver:
         level, message, fields = describe(event)
         if LEVELS[level] >= self._threshold and self._cap.allows(event):
             self._tell(level, message, fields, type(event).__name__)
-        left_out = self._cap.left_out(at_last=isinstance(event, ServerStopped))
+        self.tell_left_out(at_last=isinstance(event, ServerStopped))
+
+    def tell_left_out(self, *, at_last: bool = True) -> None:
+        """Tell how many lines were left out; not more often than once a minute, but `at_last`."""
+        left_out = self._cap.left_out(at_last=at_last)
         if left_out:
             message = f"{left_out} lines were left out: of requests that came to nothing, too many"
             self._tell("warning", message, {"count": left_out}, "")

@@ -372,7 +372,7 @@ class Exchange:
         return True
 
     def _content_failed(self, member: Member, error: ContentError) -> None:
-        member.detail = error.detail
+        member.note_failure(error)
         self._carry_out(member, member.transfer.handle(ContentFailed(error.code, error.message)))
 
     # From the outbox to the socket.

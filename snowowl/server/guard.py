@@ -9,7 +9,8 @@ known gets through by asking again, as every client does: a part of the bucket i
 asked a moment ago, which those who forge an address for each packet have not.
 
 An ERROR has buckets of its own, and one that is sent instead of a transfer gives the other tokens
-back; one that may not be sent does not.  All tables here are bounded, and every step takes the same time however full they are.
+back; one that may not be sent does not.  All tables here are bounded, and every step takes the same
+time however full they are.
 
 What is opened is judged elsewhere: `snowowl.protocol.admission` has rule R5.
 """
@@ -94,7 +95,9 @@ class Guard:
         self.unanswered_max = limits.unanswered_max
         self._requests = _rate(limits.requests_per_second, REQUESTS_AT_ONCE)
         self._requests_known = _rate(limits.requests_per_second, KNOWN_AT_ONCE)
-        self._requests_total = _rate(limits.requests_per_second_total, ALL_AT_ONCE)
+        self._requests_total = _rate(
+            limits.requests_per_second_total, ALL_AT_ONCE, UPLOAD_TOKENS / (1 - RESERVE)
+        )
         self._errors = _rate(limits.errors_per_second, ERRORS_AT_ONCE)
         self._errors_total = _rate(limits.errors_per_second_total, ALL_ERRORS_AT_ONCE)
 
@@ -187,7 +190,6 @@ class Guard:
         source, now = admitted.source, admitted.since
         if self._unanswered.pop(admitted, admitted) is admitted or source is None:
             return
-        admitted.guard = None  # there is nothing more to watch
         for _ in range(1 + admitted.repeats):
             self.give_back(source, writes=admitted.writes)
         if source.known_until <= now:
@@ -247,5 +249,6 @@ def _tokens(*, writes: bool) -> int:
     return UPLOAD_TOKENS if writes else 1
 
 
-def _rate(per_second: float, seconds_at_once: float) -> Rate:
-    return Rate.of(per_second, per_second * seconds_at_once)
+def _rate(per_second: float, seconds_at_once: float, at_least: float = 1.0) -> Rate:
+    """Return a rate; `at_least` so many at once, or who needs them would wait for ever."""
+    return Rate.of(per_second, max(at_least, per_second * seconds_at_once))

@@ -34,17 +34,34 @@ LOOK_SECONDS_MAX: Final = 60.0
 """The limit may become another one while nobody looks."""
 
 
-def make_guard(config: Config, network: Network, observers: Observers, stack: ExitStack) -> Guard:
-    """Make the guard of a server, and tell whom it does not serve although nobody has said so.
+class Narrowing:
+    """Tells whom a server does not serve although nobody has said so, whenever that begins."""
 
-    When the stack is unwound, what it has not told yet is told.
+    def __init__(self, public: tuple[str, ...], observers: Observers) -> None:
+        self.public = public
+        """The public addresses that can be asked."""
+        self._observers = observers
+        self._is_narrow = False
+
+    def __call__(self, config: Config) -> None:
+        """Tell it, if it is so by this configuration, and was not before."""
+        was_narrow, self._is_narrow = self._is_narrow, not config.access.allow
+        if self.public and self._is_narrow and not was_narrow:
+            self._observers.emit(AccessNarrowed(self.public))
+
+
+def make_guard(
+    config: Config, network: Network, observers: Observers, stack: ExitStack
+) -> tuple[Guard, Narrowing]:
+    """Make the guard of a server; and who tells of what it guards, and has told it of this.
+
+    When the stack is unwound, what the guard has not told yet is told.
     """
     refusals = Refusals(observers)
     stack.callback(refusals.tell)
-    public = tuple(dict.fromkeys(_public_addresses(config, network)))
-    if public and not config.access.allow:
-        observers.emit(AccessNarrowed(public))
-    return Guard(config, refusals, unknown_is_public=bool(public))
+    narrowing = Narrowing(tuple(dict.fromkeys(_public_addresses(config, network))), observers)
+    narrowing(config)
+    return Guard(config, refusals, unknown_is_public=bool(narrowing.public)), narrowing
 
 
 def _public_addresses(config: Config, network: Network) -> Iterator[str]:

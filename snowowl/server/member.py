@@ -12,7 +12,7 @@ from typing import Protocol
 
 import trio
 
-from snowowl.content.errors import ContentError
+from snowowl.content.errors import ContentError, Limit
 from snowowl.content.source import Source
 from snowowl.datagram.interface import LocalAddress, Region
 from snowowl.protocol.receiving import Receiving
@@ -65,6 +65,7 @@ class Member:
         "commit_wanted",
         "contest",
         "detail",
+        "limit",
         "load_wanted",
         "local",
         "paused",
@@ -119,6 +120,8 @@ class Member:
         """The sink is full and the transfer was told."""
         self.detail = ""
         """What the operator should know about a failure, and the peer should not."""
+        self.limit: Limit | None = None
+        """Which limit left no room for the content, if it failed of that."""
         self.contest: Contest | None = None
         """Set while the same peer has two transfers, of which it must choose one (rule R5)."""
         self.unanswered = unanswered
@@ -129,6 +132,10 @@ class Member:
         """Called when there is something to look after, while the transfer has no task."""
         self._news = False
         self._changed: trio.Event | None = None
+
+    def note_failure(self, error: ContentError) -> None:
+        """Keep for the operator why the content failed."""
+        self.detail, self.limit = error.detail, error.limit
 
     def note_awaited(self) -> None:
         """Take from the machine what needs no thought; the first answer is none of that."""

@@ -270,7 +270,7 @@ async def load(store: Store, exchange: Exchange, member: Member, source: Source)
         await trio.to_thread.run_sync(source.load, offset, length, limiter=store.limiter)
         event = ContentReady(trio.current_time())
     except ContentError as error:
-        member.detail = error.detail
+        member.note_failure(error)
         event = ContentFailed(error.code, error.message)
     exchange.deliver(member, event)
 

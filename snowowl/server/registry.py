@@ -57,7 +57,7 @@ class Admitted:
     member: Member | None = None
     """Set once its transfer has begun."""
     guard: Gatekeeper | None = None
-    """Who wants to know what becomes of it, until its client has answered."""
+    """Who wants to know what becomes of it."""
     source: Source | None = None
     """Whose limits it counts for."""
     repeats: int = 0

@@ -24,6 +24,9 @@ from snowowl.wire.packets import ReadRequest
 REFUSALS: Final[Mapping[Limit, Refusal]] = {
     "uploads_max": Refusal.UPLOADS,
     "open_files_max": Refusal.OPEN_FILES,
+    "size_max": Refusal.UPLOAD_SIZE,
+    "quota": Refusal.QUOTA,
+    "free_min": Refusal.FREE_SPACE,
 }
 """How it is counted that content was refused because of a limit (`ContentError.limit`)."""
 
@@ -31,7 +34,15 @@ REFUSALS: Final[Mapping[Limit, Refusal]] = {
 class Report:
     """Tells that the transfer of one request has started, if it has, and how the request ended."""
 
-    __slots__ = ("_admitted", "_finished", "_observers", "_registry", "_started", "limit", "stored")
+    __slots__ = (
+        "_admitted",
+        "_finished",
+        "_limit",
+        "_observers",
+        "_registry",
+        "_started",
+        "stored",
+    )
 
     def __init__(self, observers: Observers, registry: Registry, admitted: Admitted) -> None:
         self._observers = observers
@@ -41,8 +52,7 @@ class Report:
         self._started = False
         self.stored = b""
         """The name beneath the root that an upload has got."""
-        self.limit: Limit | None = None
-        """Which limit left no room for it."""
+        self._limit: Limit | None = None
 
     @property
     def _direction(self) -> Direction:
@@ -71,7 +81,7 @@ class Report:
             admitted = self._admitted
             filename = admitted.request.filename
             self._observers.emit(TraversalAttempted(admitted.client, self._direction, filename))
-        self.limit = error.limit
+        self._limit = error.limit
         self.finish(Outcome(OutcomeKind.REFUSED, error.message, error.code), error.detail)
 
     def finish(self, outcome: Outcome, detail: str) -> None:
@@ -84,7 +94,7 @@ class Report:
         transfer = admitted.member.transfer if admitted.member else None
         if transfer is not None and transfer.outcome is not None:
             outcome = transfer.outcome
-        refusal = None if self.limit is None else REFUSALS[self.limit]
+        refusal = self._refusal(outcome)
         if admitted.guard is not None:
             admitted.guard.ended(admitted, outcome, refusal)
         self._observers.emit(
@@ -105,3 +115,10 @@ class Report:
                 started=self._started,
             )
         )
+
+    def _refusal(self, outcome: Outcome) -> Refusal | None:
+        """Return which limit left no room for it, at the beginning or later; None if it was none."""
+        member, limit = self._admitted.member, self._limit
+        if member is not None and outcome.kind is OutcomeKind.REFUSED:
+            limit = member.limit
+        return None if limit is None else REFUSALS[limit]

@@ -95,7 +95,7 @@ async def serve(
         endpoints = _listen(config, network, stack)
         addresses = tuple(address.text(endpoint.address) for endpoint in endpoints)
         registry, ending = Registry(), Ending(drain, retire)
-        guard = make_guard(config, network, told, stack)
+        guard, narrowing = make_guard(config, network, told, stack)
         async with trio.open_nursery() as pumps:
             pumps.start_soon(generations.keep_count)
             exchanges = _exchanges(config, network, pumps, told, guard, stack)
@@ -111,7 +111,7 @@ async def serve(
                     with send:
                         acceptors = _acceptors(config, endpoints, service, guard, send)
                         _count(Counted(acceptors, exchanges, registry, told, guard), metrics, stack)
-                        reloading.takers = [guard.configure, exchanges.take]
+                        reloading.takers = [guard.configure, narrowing, exchanges.take]
                         async with trio.open_nursery() as accepting:
                             for acceptor in acceptors:
                                 _begin(acceptor, config, exchanges, told, pumps, accepting)

@@ -161,7 +161,7 @@ class Service:
                 return
 
             def lose(error: ContentError) -> None:
-                member.detail, report.limit = error.detail, error.limit
+                member.note_failure(error)
                 exchange.deliver(member, ContentFailed(error.code, error.message))
 
             sink.alert = lose
@@ -192,7 +192,7 @@ class Service:
         try:
             await sink.flush()
         except ContentError as error:
-            member.detail = error.detail
+            member.note_failure(error)
             exchange.deliver(member, ContentFailed(error.code, error.message))
             return
         if member.paused and not sink.full:
@@ -212,7 +212,7 @@ class Service:
                 report.stored = sink.stored
                 event = ContentCommitted(trio.current_time())
             except ContentError as error:
-                member.detail = error.detail
+                member.note_failure(error)
                 event = ContentFailed(error.code, error.message)
         exchange.deliver(member, event)
 

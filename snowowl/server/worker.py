@@ -103,7 +103,7 @@ async def _work(number: int, order: Order, channel: Channel, events: Sequence[Ev
             case ServerDraining(active):
                 channel.tell("draining", str(active))
             case ServerStopped():
-                pass
+                log.tell_left_out()
             case DatapathChosen() | KeyWithoutEffect() | AccessNarrowed() if number != FIRST:
                 pass
             case _:

@@ -38,6 +38,7 @@ class Program:
     """What the next readings find."""
     gate: threading.Event = attrs.field(factory=threading.Event)
     told: list[Event | str | Config] = attrs.field(factory=list)
+    logged: list[Event] = attrs.field(factory=list)
     drain: trio.Event = attrs.field(factory=trio.Event)
     reloads: Reloads = attrs.field(init=False)
     read: int = 0
@@ -47,6 +48,7 @@ class Program:
         self.reloads = Reloads(
             self.configure,
             self.told.append,
+            log=self.logged.append,
             warn=self.told.append,
             begins=lambda: self.told.append("begins"),
         )
@@ -110,7 +112,8 @@ async def test_what_is_wrong_is_told_and_changes_nothing() -> None:
     async with program(ConfigError(problems), ZeroDivisionError("a bug"), ONE) as made:
         await made.hang_up()
         await wait_all_tasks_blocked(0.05)
-        assert made.told == ["begins", *(ReloadFailed(str(problem)) for problem in problems)]
+        assert made.told == ["begins", ReloadFailed(str(problems[0]))]
+        assert made.logged == [ReloadFailed(str(problems[1]))]
         made.told.clear()
         await made.hang_up()
         await wait_all_tasks_blocked(0.05)

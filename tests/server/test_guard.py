@@ -101,6 +101,15 @@ async def test_who_answers_has_its_tokens_back_and_is_known(clock: MockClock) ->
     assert begun(guard, peer(1), later) is None
 
 
+@pytest.mark.parametrize("per_second", [0.01, 1.0, 4.0])
+async def test_an_upload_of_a_stranger_is_taken_at_any_rate(
+    clock: MockClock, per_second: float
+) -> None:
+    """Each of many workers has a small part of the rate."""
+    guard = guard_of(LimitsConfig(requests_per_second_total=per_second))
+    assert guard.take_request(peer(1), 5.0, writes=True) is not None
+
+
 async def test_an_upload_of_a_stranger_costs_ten(clock: MockClock) -> None:
     """A file is made for each; but who answers has all of them back."""
     guard = guard_of(FEW)

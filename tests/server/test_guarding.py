@@ -92,6 +92,15 @@ async def test_nothing_is_narrowed_where_something_is_allowed(
     assert not world.told(AccessNarrowed)
 
 
+async def test_what_a_reload_narrows_is_said(world: World, clock: MockClock) -> None:
+    narrow = world.config(listen=("8.8.4.4:69",))
+    wide = attrs.evolve(narrow, access=AccessConfig(allow=("0.0.0.0/0",)))
+    async with world.serving(wide):
+        for config, told in ((wide, 0), (narrow, 1), (narrow, 1), (wide, 1), (narrow, 2)):
+            await world.reload(config)
+            assert len(world.told(AccessNarrowed)) == told
+
+
 @pytest.mark.parametrize(
     ("listen", "narrowed"),
     [("*:69", ("8.8.4.4", "2a00::7")), ("0.0.0.0:69", ("8.8.4.4",)), ("[::]:69", ("2a00::7",))],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import attrs
 import pytest
@@ -10,7 +11,13 @@ import trio
 from trio.testing import MockClock
 
 from snowowl.config import Config, LimitsConfig, NamesConfig, WriteConfig
-from snowowl.observe.events import Direction, Refusal, TransferFinished, TraversalAttempted
+from snowowl.observe.events import (
+    Direction,
+    Refusal,
+    RequestsRefused,
+    TransferFinished,
+    TraversalAttempted,
+)
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.testing.playbook import ack, data, error
 from snowowl.wire.constants import ErrorCode
@@ -232,6 +239,16 @@ async def test_not_as_much_as_was_announced_is_not_kept(
     assert finished(world).detail == (f"upload of 'up': 513 octets came, {tsize} were announced")
 
 
+def limits_met(world: World) -> list[Refusal]:
+    """Return which limits transfers have ended of, each also told of with the others of its kind."""
+    met = [event.refusal for event in world.told(TransferFinished) if event.refusal is not None]
+    told = Counter[Refusal]()
+    for event in world.told(RequestsRefused):
+        told[event.refusal] += event.count
+    assert told == Counter(met)
+    return met
+
+
 @pytest.mark.parametrize("announced", [True, False])
 async def test_a_quota_is_kept_by_all_uploads_together(
     world: World, clock: MockClock, announced: bool
@@ -249,6 +266,7 @@ async def test_a_quota_is_kept_by_all_uploads_together(
                 assert await end(boards[1], second, BLOCK) == FULL
             assert await end(boards[0], source, bytes(88)) == ack(2)
     assert sorted(path.name for path in world.root.iterdir()) == ["old", "up"]
+    assert limits_met(world) == [Refusal.QUOTA]
 
 
 async def test_the_free_space_is_kept(
@@ -268,3 +286,19 @@ async def test_the_free_space_is_kept(
         free[0] = 399
         assert (await boards[0].ask(wrq("later")))[0] == SHORT_OF_FULL
     assert [path.name for path in world.root.iterdir()] == ["up"]
+    assert limits_met(world) == [Refusal.FREE_SPACE] * 3
+    assert [event.count for event in world.told(RequestsRefused)] == [1, 2]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_no_upload_is_larger_than_it_may_be(
+    world: World, clock: MockClock, announced: bool
+) -> None:
+    async with world.serving(config(world, WriteConfig(size_max=600))):
+        board = world.board()
+        if announced:
+            assert (await board.ask(wrq("up", tsize=601)))[0] == SHORT_OF_FULL
+        else:
+            assert await end(board, await begin(board, "up"), bytes(89)) == FULL
+    assert list(world.root.iterdir()) == []
+    assert limits_met(world) == [Refusal.UPLOAD_SIZE]

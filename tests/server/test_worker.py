@@ -207,6 +207,27 @@ def test_what_is_true_of_all_is_told_by_the_first(
     assert "packets go by" in told[0] or number != 1
 
 
+def test_lines_that_were_left_out_are_told_at_the_end(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snowowl.observe.cap.LINES_AT_ONCE", 1.0)
+
+    def script(boss: Boss) -> None:
+        boss.order(tmp_path)
+        boss.hear()
+        boss.say("go")
+        with Peer() as peer:
+            for _ in range(3):
+                assert error_code(peer.ask(rrq(b"missing"), boss.address)[0]) == 1
+        boss.say("drain")
+        assert boss.hear() == ["draining", "0"]
+
+    assert worked(script) == 0
+    told = capfd.readouterr().err.splitlines()
+    assert sum("missing" in line for line in told) == 1
+    assert "2 lines were left out" in told[-1]
+
+
 def test_stop_ends_it_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"octets")
 

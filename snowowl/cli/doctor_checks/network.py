@@ -12,7 +12,6 @@ from snowowl.server.datapath import system_network, without
 from snowowl.server.policies import HEADERS_IPV4
 
 MTU_ETHERNET: Final = 1500
-BLKSIZE_USUAL: Final = 1468  # what a boot ROM asks for that wants to fill an Ethernet frame
 
 
 def interfaces(subject: Subject) -> Iterator[Finding]:
