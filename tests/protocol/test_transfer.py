@@ -487,3 +487,11 @@ def test_a_closed_port_is_told_in_words() -> None:
     transfer.start(0.0)
     transfer.handle(PeerUnreachable(0.1))
     assert transfer.outcome == Outcome(OutcomeKind.UNREACHABLE, "the peer's port is closed")
+
+
+def test_a_client_says_in_full_why_it_gives_up() -> None:
+    """Nobody can have forged what it asked itself; a server that was not answered is brief."""
+    why = ContentFailed(3, "disk full or allocation exceeded")
+    for transfer, told in ((getting(), why.message), (writing(), "disk full")):
+        story = Playbook(started(transfer))
+        story.happens(why).sends(error(3, told)).ends(OutcomeKind.REFUSED, 3).done()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snowowl.protocol.actions import Commit
-from snowowl.protocol.events import RequestRepeated
+from snowowl.protocol.events import ContentFailed, RequestRepeated
 from snowowl.protocol.negotiation import Policy
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.protocol.transfer import State
@@ -81,3 +81,9 @@ def test_a_client_that_asks_for_a_rollover_gets_it() -> None:
     feed(transfer, data(1, FULL))
     received_up_to(transfer, 65535)
     Playbook(transfer).receives(data(1, FULL)).sends(stored(FULL), ack(1)).done()
+
+
+def test_an_error_before_the_first_answer_is_no_longer_than_its_request() -> None:
+    story = Playbook(writing()).starts().sends(ack(0))
+    story.happens(ContentFailed(3, "disk full or allocation exceeded")).sends(error(3, "disk full"))
+    story.ends(OutcomeKind.REFUSED, 3).done()
