@@ -98,10 +98,12 @@ class _Program:
         import trio
 
         from snowowl.cli.serve_reloads import Reloads
+        from snowowl.observe.events import ServerReloaded
         from snowowl.observe.log import LogObserver
         from snowowl.observe.writer import LineWriter, stderr_descriptor
         from snowowl.server.outputs import open_journal
 
+        self._reloaded = ServerReloaded  # an import statement for each event takes 1 us
         self.config = config
         self.listening = listening
         self.systemd = systemd
@@ -205,7 +207,8 @@ class _Program:
 
     def observers(self) -> list[Observer]:
         """Return who hears what the server tells; one that fails keeps it from no other."""
-        others = (self.systemd, self.outputs)
+        audits = self.outputs is not None and self.outputs.audit is not None
+        others = (self.systemd, self.outputs if audits else None)
         return [self.observe, self.reloads.observe, *(each for each in others if each is not None)]
 
     def tell(self, event: Event) -> None:
@@ -217,9 +220,7 @@ class _Program:
 
     def observe(self, event: Event) -> None:
         """Log what the server tells, in the form that it has now."""
-        from snowowl.observe.events import ServerReloaded
-
-        if isinstance(event, ServerReloaded) and self.reloads.read is not None:
+        if isinstance(event, self._reloaded) and self.reloads.read is not None:
             log = self.reloads.read.log
             self.log.set_form(log.format, log.level)
         self.log(event)

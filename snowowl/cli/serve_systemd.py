@@ -22,6 +22,9 @@ from snowowl.observe.words import printable
 LEAVE_SECONDS: Final = 15
 """For all that comes after the transfers had their time: the last ERRORs, and workers that hang."""
 
+WATCHDOG_SECONDS_MIN: Final = 0.1
+"""Between two signs of life, whatever is asked for."""
+
 RETRY_SECONDS: Final = 1.0
 """Until systemd is told what it had no room for."""
 
@@ -78,7 +81,7 @@ class Systemd:
                 self._notifier.flush()
         while True:
             self._notifier.tell(WATCHDOG=1)
-            await trio.sleep(self._watchdog / 2)
+            await trio.sleep(max(self._watchdog / 2, WATCHDOG_SECONDS_MIN))
 
     def close(self) -> None:
         """Hang up."""

@@ -8,6 +8,7 @@ checks one that was put together by hand.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -322,6 +323,12 @@ class Config:
                 "server.port_range",
                 'has no effect while server.tid is "listen": answers come from the listening port',
             )
+        if self.audit.file is not None and self._serves(self.audit.file):
+            reason = (
+                "lies beneath server.root: clients can fetch it, and may replace it by an upload;"
+                " name a file elsewhere, as in /var/log"
+            )
+            yield "audit.file", reason
         if server.group is not None and server.user in ("root", "0"):
             yield (
                 "server.group",
@@ -340,3 +347,11 @@ class Config:
                     f"protocol.{key}",
                     f'has no effect while protocol.refuse_options has "{option}"',
                 )
+
+    def _serves(self, file: Path) -> bool:
+        """Say whether a file has a name beneath the root, by the paths alone: no link is followed."""
+        root, path = (Path(os.path.abspath(each)) for each in (self.server.root, file))  # noqa: PTH100
+        if not path.is_relative_to(root):
+            return False
+        parts = path.relative_to(root).parts
+        return self.names.hidden or not any(part.startswith(".") for part in parts)

@@ -31,7 +31,8 @@ def take(environ: MutableMapping[str, str]) -> list[socket.socket]:
     names = environ.pop("LISTEN_FDNAMES", "").split(":")
     if pid != str(os.getpid()) or not count:
         return []
-    if not count.isascii() or not count.isdecimal() or int(count[:9]) > SOCKETS_MAX:
+    is_number = count.isascii() and count.isdecimal() and len(count) <= 9
+    if not is_number or int(count) > SOCKETS_MAX:
         raise ActivationError(f"LISTEN_FDS={count[:20]!r} is not a number of sockets")
     sockets: list[socket.socket] = []
     try:

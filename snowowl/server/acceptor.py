@@ -30,7 +30,7 @@ from snowowl.server.exchange import Exchange
 from snowowl.server.guard import Guard
 from snowowl.server.intake import REQUESTS, apart
 from snowowl.server.registry import Admitted, Registry
-from snowowl.server.sources import Source
+from snowowl.server.sources import Source, is_answerable
 from snowowl.wire.codec import MalformedPacket, decode_request, opcode_of
 from snowowl.wire.constants import ErrorCode, Opcode
 from snowowl.wire.packets import Mode, ReadRequest, Request, WriteRequest
@@ -43,6 +43,7 @@ again."""
 RequestSender = trio.MemorySendChannel[Sequence[Admitted]]
 
 _MAIL = MalformedPacket("mode mail is obsolete (RFC 1350)", ErrorCode.ILLEGAL_OPERATION)
+_NOBODY = MalformedPacket("nobody can be answered at its address", None)
 _BUSY = "server is busy, try again"
 _TOO_MANY = "too many transfers of one client, try again"
 _NOT_SERVED = "your network is not served here"
@@ -125,6 +126,9 @@ class Acceptor:
     def _admit(self, received: Received, now: float) -> Admitted | None:
         """Return what begins a transfer; answer what does not, if it deserves that."""
         guard, source = self._guard, None
+        if not is_answerable(received.peer):
+            self._malformed(received, _NOBODY, now)
+            return None
         word = received.word
         opcode = word >> 16 if word >= 0 else opcode_of(received.data)
         asks, writes = opcode in REQUESTS, opcode == Opcode.WRQ

@@ -142,17 +142,22 @@ def _surroundings(file: Path | None) -> Iterator[Rule]:
     if file is not None:
         # An editor puts another file in its place, which only a rule for the folder admits.
         folder = _real(file.parent)
-        yield Rule(_real(file) if folder in _TOO_WIDE else folder, Access.READ)
+        yield Rule(_real(file) if folder in _too_wide() else folder, Access.READ)
 
 
 def python_folders() -> tuple[Path, ...]:
     """Return where modules are imported from: not where the program was started by chance."""
-    by_chance = {*_TOO_WIDE, _real(Path(os.environ.get("HOME", "/"))), _real(Path())}
+    by_chance = _too_wide() | {_real(Path())}
     searched = [Path(text) for text in sys.path if text]
     here = Path(__file__).parents[1]
     folders = [here, Path(os.__file__).parent, Path(sys.base_prefix, "lib")]
     folders += [path for path in searched if _real(path) not in by_chance]
     return tuple(dict.fromkeys(map(_real, folders)))
+
+
+def _too_wide() -> frozenset[Path]:
+    """Return the folders that are not opened as a whole: somebody's home has keys in it, too."""
+    return _TOO_WIDE | {_real(Path(os.environ.get("HOME", "/")))}
 
 
 def _metrics(config: Config) -> tuple[int | None, Path | None]:

@@ -16,6 +16,9 @@ _IPV4_SIZE: Final = 16
 """Octets of an IPv4 socket address (`snowowl.datagram.address`); of an IPv6 one, 28."""
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _LINK_LOCAL: Final = b"\xfe\x80"
+_NO_PORT: Final = b"\0\0"
+_NOBODY: Final = (bytes(4), b"\xff\xff\xff\xff", bytes(16))
+"""What is sent to the unspecified address comes to ourselves."""
 
 
 @attrs.define(eq=False)
@@ -40,6 +43,17 @@ def host_of(peer: bytes) -> bytes:
     if len(peer) == _IPV4_SIZE:
         return peer[4:8]
     return peer[20:24] if peer[8:20] == _MAPPED else peer[8:24]
+
+
+def is_answerable(peer: bytes) -> bool:
+    """Say whether a socket address is of one host that could hear an answer.
+
+    The kernel takes some requests from none: 0.0.0.0 may ask all of its link (RFC 1122, 3.2.1.3).
+    """
+    host = host_of(peer)
+    if peer[2:4] == _NO_PORT or host in _NOBODY:
+        return False
+    return not 224 <= host[0] < 240 if len(host) == 4 else host[0] != 0xFF
 
 
 def source_key(peer: bytes) -> bytes:

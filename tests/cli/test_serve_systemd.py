@@ -85,6 +85,16 @@ async def test_the_watchdog(
     assert heard(ear) == [{"WATCHDOG": "1"}] * 5
 
 
+async def test_a_watchdog_that_wants_to_hear_all_the_time(
+    ear: socket.socket, notifier: Notifier, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It will end us; until then boards boot."""
+    systemd = Systemd(notifier, 1e-6)
+    with trio.move_on_after(0.95):
+        await systemd.run()
+    assert len(heard(ear)) == 10
+
+
 async def test_nobody_asks(
     ear: socket.socket, notifier: Notifier, autojump_clock: trio.testing.MockClock
 ) -> None:

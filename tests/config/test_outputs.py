@@ -1,10 +1,13 @@
-"""What is told of where metrics are told: whether others than this machine can read them."""
+"""What is told of where metrics and the audit stream are told: whether clients or others can read them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from snowowl.config import Config, MetricsConfig
+from snowowl.config import AuditConfig, Config, MetricsConfig, ServerConfig
+from snowowl.config.model import NamesConfig
 
 
 @pytest.mark.parametrize(
@@ -25,5 +28,33 @@ from snowowl.config import Config, MetricsConfig
 def test_metrics_that_everybody_can_read(listen: str | None, warned: bool) -> None:
     warnings = Config(metrics=MetricsConfig(listen=listen)).warnings()
     assert [text.startswith("metrics.listen: everybody who can reach") for text in warnings] == (
+        [True] if warned else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("root", "file", "hidden", "warned"),
+    [
+        ("/srv/tftp", None, False, False),
+        ("/srv/tftp", "/var/log/audit.jsonl", False, False),
+        ("/srv/tftp", "/srv/tftp2/audit.jsonl", False, False),
+        ("/srv/tftp", "/srv/tftp/../audit.jsonl", False, False),
+        ("/srv/tftp", "/srv/tftp/audit.jsonl", False, True),
+        ("/srv/tftp", "/srv/tftp/log/audit.jsonl", False, True),
+        ("/srv/tftp", "/srv/tftp/.log/audit.jsonl", False, False),
+        ("/srv/tftp", "/srv/tftp/.log/audit.jsonl", True, True),
+        (".", "audit.jsonl", False, True),
+    ],
+)
+def test_an_audit_stream_that_clients_can_fetch(
+    root: str, file: str | None, *, hidden: bool, warned: bool
+) -> None:
+    config = Config(
+        server=ServerConfig(root=Path(root)),
+        names=NamesConfig(hidden=hidden),
+        audit=AuditConfig(file=None if file is None else Path(file)),
+    )
+    warnings = config.warnings()
+    assert [text.startswith("audit.file: lies beneath server.root") for text in warnings] == (
         [True] if warned else []
     )

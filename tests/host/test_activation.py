@@ -68,7 +68,7 @@ def test_they_are_for_another() -> None:
     assert environ == {}
 
 
-@pytest.mark.parametrize("count", ["-1", "x", "99999999999999", "5000"])
+@pytest.mark.parametrize("count", ["-1", "x", "99999999999999", "5000", "0" * 9 + "1" * 5000])
 def test_nonsense(count: str) -> None:
     with pytest.raises(ActivationError, match="LISTEN_FDS"):
         take({"LISTEN_PID": OURS, "LISTEN_FDS": count})

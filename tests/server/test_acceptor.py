@@ -145,6 +145,21 @@ async def test_what_asks_for_nonsense_is_told_so(
 
 
 @pytest.mark.parametrize("tid", get_args(Tid))
+@pytest.mark.parametrize("host", ["255.255.255.255", "239.1.2.3"])
+async def test_nothing_is_sent_to_an_address_that_is_nobodys(
+    world: World, clock: MockClock, tid: Tid, host: str
+) -> None:
+    """Neither DATA nor an ERROR: what has such a source was never sent by who would hear it."""
+    world.file("file", b"octets")
+    async with world.serving(world.config(tid)):
+        board = world.board(host=host)
+        board.send(rrq("file"))
+        board.send(rrq("missing"))
+        assert await board.hears_nothing()
+    assert [event.answered for event in world.told(RequestMalformed)] == [False, False]
+
+
+@pytest.mark.parametrize("tid", get_args(Tid))
 async def test_a_request_that_comes_again_is_told_of(
     world: World, clock: MockClock, tid: Tid
 ) -> None:

@@ -100,6 +100,17 @@ def test_the_configuration_can_be_read_anew(tmp_path: Path, asked: dict[str, obj
     assert rules(asked)[Path("/etc/snowowl.toml")] is Access.READ
 
 
+def test_a_configuration_at_home_opens_nothing_else_there(
+    tmp_path: Path, asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "snowowl.toml"
+    file.touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    confine(config(tmp_path / "root"), file)
+    assert rules(asked)[file] is Access.READ
+    assert tmp_path not in rules(asked)
+
+
 def test_python_can_still_import() -> None:
     folders = python_folders()
     for name in ("os", "json", "trio", "snowowl.server.serve"):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from snowowl.server.sources import host_of, source_key
+from snowowl.server.sources import host_of, is_answerable, source_key
 from snowowl.testing.simnetwork import socket_address
 
 
@@ -27,3 +27,28 @@ def test_ipv6_networks_are_sources_but_link_local_addresses_each(
     first, second = socket_address(one, 1000), socket_address(other, 2000)
     assert (source_key(first) == source_key(second)) is same
     assert len(host_of(first)) == 16
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "answerable"),
+    [
+        ("192.0.2.9", 1, True),
+        ("192.0.2.9", 0, False),
+        ("0.0.0.0", 2000, False),
+        ("::ffff:0.0.0.0", 2000, False),
+        ("0.1.2.3", 2000, True),
+        ("239.1.2.3", 2000, False),
+        ("::ffff:224.0.0.1", 2000, False),
+        ("240.0.0.1", 2000, True),
+        ("255.255.255.255", 2000, False),
+        ("::", 2000, False),
+        ("::1", 2000, True),
+        ("ff02::1", 2000, False),
+        ("fe80::1", 2000, True),
+        ("fe80::1", 0, False),
+    ],
+)
+def test_an_address_that_is_not_of_one_host_can_be_answered_by_nobody(
+    host: str, port: int, *, answerable: bool
+) -> None:
+    assert is_answerable(socket_address(host, port)) is answerable
