@@ -318,7 +318,7 @@ class LinesLost:
 
 @attrs.frozen
 class InternalError:
-    """A bug of ours: one transfer was lost, the server goes on."""
+    """A bug of ours: one transfer or request was lost, the server goes on."""
 
     where: str
     traceback: str
