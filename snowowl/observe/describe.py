@@ -16,6 +16,7 @@ from snowowl.observe.events import (
     DatagramsDropped,
     DatapathChosen,
     DatapathLowered,
+    Described,
     InternalError,
     KeyWithoutEffect,
     LinesLost,
@@ -45,34 +46,6 @@ from snowowl.wire.packets import Options
 
 Level = Literal["debug", "info", "warning", "error"]
 Fields = dict[str, str | int | float]
-
-Described = (
-    PrivilegesDropped
-    | Confined
-    | SafetyMissing
-    | AccessNarrowed
-    | MetricsOffered
-    | DatapathChosen
-    | KeyWithoutEffect
-    | DatapathLowered
-    | DatagramsDropped
-    | ServerDraining
-    | ServerStopped
-    | ServerReloaded
-    | ReloadFailed
-    | WorkerStarted
-    | WorkerEnded
-    | RequestReceived
-    | RequestMalformed
-    | RequestDoubled
-    | RequestsRefused
-    | TraversalAttempted
-    | TransferStarted
-    | RolloverExpected
-    | TransferFinished
-    | LinesLost
-    | InternalError
-)
 
 _QUIET: Final = (
     OutcomeKind.COMPLETED,

@@ -324,9 +324,8 @@ class InternalError:
     traceback: str
 
 
-Event = (
-    ServerStarted
-    | PrivilegesDropped
+Described = (
+    PrivilegesDropped
     | Confined
     | SafetyMissing
     | AccessNarrowed
@@ -352,3 +351,6 @@ Event = (
     | LinesLost
     | InternalError
 )
+"""All but `ServerStarted`, of which the log says a line for each address."""
+
+Event = ServerStarted | Described

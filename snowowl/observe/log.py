@@ -17,8 +17,9 @@ from textwrap import indent
 from typing import Final, Literal
 
 from snowowl.observe.cap import LineCap
-from snowowl.observe.describe import Described, Fields, Level, describe, is_usual
+from snowowl.observe.describe import Fields, Level, describe, is_usual
 from snowowl.observe.events import (
+    Described,
     Event,
     RequestReceived,
     ServerStarted,
