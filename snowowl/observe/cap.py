@@ -14,6 +14,7 @@ import attrs
 
 from snowowl.observe.events import (
     Event,
+    InternalError,
     RequestMalformed,
     TransferFinished,
     TraversalAttempted,
@@ -80,4 +81,4 @@ def _is_cheap(event: Event) -> bool:
     """Say whether anybody can cause an event by a packet or two, whoever he says he is."""
     if isinstance(event, TransferFinished):
         return not event.octets
-    return isinstance(event, RequestMalformed | TraversalAttempted)
+    return isinstance(event, RequestMalformed | TraversalAttempted | InternalError)

@@ -47,7 +47,6 @@ from snowowl.wire.packets import Options
 Level = Literal["debug", "info", "warning", "error"]
 Fields = dict[str, str | int | float]
 
-
 _QUIET: Final = (
     OutcomeKind.COMPLETED,
     OutcomeKind.UNCONFIRMED,

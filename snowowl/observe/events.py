@@ -318,7 +318,7 @@ class LinesLost:
 
 @attrs.frozen
 class InternalError:
-    """A bug of ours: one transfer was lost, the server goes on."""
+    """A bug of ours: one transfer or request was lost, the server goes on."""
 
     where: str
     traceback: str
@@ -351,6 +351,6 @@ Described = (
     | LinesLost
     | InternalError
 )
-"""What is said in one line each."""
+"""All but `ServerStarted`, of which the log says a line for each address."""
 
 Event = ServerStarted | Described

@@ -6,6 +6,7 @@ the kernel would drop them.  A client that lives asks again.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from itertools import chain
 from typing import Final
@@ -17,6 +18,7 @@ from snowowl.datagram import address
 from snowowl.datagram.interface import Endpoint, Packet, Received
 from snowowl.observe.events import (
     Direction,
+    InternalError,
     Refusal,
     RequestDoubled,
     RequestMalformed,
@@ -96,7 +98,11 @@ class Acceptor:
         now = trio.current_time()
         admitted: list[Admitted] = []
         for received in chain.from_iterable(map(apart, self._caught_up(batch))):
-            candidate = self._admit(received, now)
+            try:
+                candidate = self._admit(received, now)
+            except Exception:  # noqa: BLE001 - one datagram's trouble is not the server's
+                self._observers.emit(InternalError("request", traceback.format_exc()))
+                continue
             if candidate is not None:
                 admitted.append(candidate)
         if not admitted:

@@ -36,6 +36,10 @@ class MetricsSocket:
     _path: str = ""
     _identity: tuple[int, int] | None = None
 
+    def owns(self, path: str) -> None:
+        """Take the path away in the end.  Raises OSError."""
+        self._path, self._identity = path, _identity(path)
+
     def close(self) -> None:
         """Close it, and take its path away unless that is another's by now.  Idempotent."""
         self.socket.close()
@@ -73,16 +77,18 @@ def _open_tcp(address: ListenAddress) -> MetricsSocket:
 def _open_unix(path: str) -> MetricsSocket:
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    opened = MetricsSocket(sock, str(UnixAddress(path)))
     try:
         # Before it is bound: it must not be there with more than this for a moment.
         os.fchmod(sock.fileno(), UNIX_MODE)
         sock.bind(path)
+        opened.owns(path)
         os.chmod(path, UNIX_MODE)  # noqa: PTH101 - what umask took away
         sock.listen(BACKLOG)
     except OSError:
-        sock.close()
+        opened.close()
         raise
-    return MetricsSocket(sock, str(UnixAddress(path)), path, _identity(path))
+    return opened
 
 
 def _remove_stale(path: str) -> None:

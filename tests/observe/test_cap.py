@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snowowl.observe.cap import LINES_AT_ONCE, LINES_PER_SECOND, TELL_SECONDS
-from snowowl.observe.events import RequestMalformed, ServerStopped, TransferFinished
+from snowowl.observe.events import (
+    Event,
+    InternalError,
+    RequestMalformed,
+    ServerStopped,
+    TransferFinished,
+)
 from snowowl.observe.log import LogObserver
 from snowowl.protocol.outcome import Outcome, OutcomeKind
 from tests.observe.test_log import FINISHED
 
 FAILED = attrs.evolve(FINISHED, octets=0, outcome=Outcome(OutcomeKind.TIMED_OUT, "silent"))
+BUG = InternalError("request", "Traceback...")
 MALFORMED = RequestMalformed("192.0.2.7:2001", "noise", answered=True)
 
 
@@ -33,11 +41,12 @@ class Log:
         return [entry["count"] for entry in entries if "left out" in entry["event"]]
 
 
-def test_a_flood_of_requests_that_come_to_nothing_fills_no_disk() -> None:
+@pytest.mark.parametrize("event", [FAILED, BUG], ids=["failed", "bug"])
+def test_a_flood_of_requests_that_come_to_nothing_fills_no_disk(event: Event) -> None:
     log = Log()
     for _ in range(600):  # ten minutes of 100 requests a second
         for _ in range(100):
-            log.observe(FAILED)
+            log.observe(event)
         log.now += 1
     told = log.left_out()
     assert len(log.lines) <= LINES_AT_ONCE + 600 * LINES_PER_SECOND + len(told) + 1

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from snowowl.content.store import Store
 from snowowl.observe.events import (
+    InternalError,
     Refusal,
     RequestDoubled,
     RequestMalformed,
@@ -19,11 +20,13 @@ from snowowl.observe.events import (
 )
 from snowowl.protocol.outcome import OutcomeKind
 from snowowl.server import serve as serve_module
+from snowowl.server.guard import Guard
+from snowowl.server.sources import Source
 from snowowl.testing.playbook import ack, data, error, oack
 from snowowl.wire.codec import encode, opcode_of
 from snowowl.wire.constants import Opcode
 from snowowl.wire.packets import Mode, ReadRequest
-from tests.server.world import SERVER, Tid, World, rrq
+from tests.server.world import SERVER, Tid, World, rrq, wrq
 
 BUSY = error(0, "try again")  # "server is busy, try again" is longer than the request
 
@@ -43,6 +46,26 @@ async def test_more_transfers_than_allowed_are_refused(
         await trio.sleep(0.1)
         assert (await third.ask(rrq("file")))[0] == data(1, bytes(512))
     assert len(world.told(RequestReceived)) == 3
+
+
+@pytest.mark.parametrize("tid", ["shared", "listen"])
+async def test_a_datagram_that_meets_a_bug_ends_nothing(
+    world: World, clock: MockClock, monkeypatch: pytest.MonkeyPatch, tid: Tid
+) -> None:
+    world.file("file", b"x")
+    take = Guard.take_request
+
+    def fail(guard: Guard, peer: bytes, now: float, *, writes: bool = False) -> Source | None:
+        if writes:
+            raise ZeroDivisionError
+        return take(guard, peer, now)
+
+    monkeypatch.setattr(Guard, "take_request", fail)
+    async with world.serving(world.config(tid)):
+        assert await world.board(2000).ask(wrq("up")) == (b"", b"")
+        assert (await world.board(2001).ask(rrq("file")))[0] == data(1, b"x")
+    assert [event.where for event in world.told(InternalError)] == ["request"]
+    world.events.clear()  # `check` would call it a failure
 
 
 @pytest.mark.parametrize("tid", ["shared", "listen"])

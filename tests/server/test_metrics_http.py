@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -281,6 +282,19 @@ def test_a_unix_socket_is_for_others_at_no_time(
     finally:
         os.umask(umask)
     assert modes == [0o660]
+
+
+def test_a_socket_that_cannot_be_listened_at_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    with pytest.raises(MetricsError, match="not permitted"):
+        open_metrics_socket(f"unix:{tmp_path}/s")
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_path_that_is_anothers_by_now_stays(tmp_path: Path) -> None:
