@@ -1,8 +1,8 @@
 """What a supervisor and its worker processes say to each other: lines of JSON over a socket pair.
 
 The supervisor gives an `Order` first, then words; a worker answers in words.  Both are of one
-program, so nothing here is prepared for an enemy; but the other side may be gone at any time, and
-that is never an error: it is read as the end.
+program; but the other side may be gone at any time, and that is never an error: it is read as the
+end.  And a worker serves the network: whatever it says, only it ends by that.
 
 | word | from | means |
 |---|---|---|
@@ -25,7 +25,7 @@ import json
 import os
 import socket
 from contextlib import suppress
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import attrs
 import trio
@@ -47,6 +47,9 @@ Word = Literal[
 ]
 
 _RECEIVE_SIZE: Final = 65536
+
+LINE_MAX: Final = 1 << 20
+"""Octets of a word; the longest, all counts of a worker, has some 20,000."""
 
 
 class OrderError(Exception):
@@ -145,8 +148,14 @@ class Channel:
         return not self._untold
 
     async def receive(self) -> Message | None:
-        """Return the next word, None when the other side has gone."""
+        """Return the next word, None when the other side has gone.
+
+        Raises ValueError for what is no word: a worker whose memory somebody else writes to must
+        not end its supervisor.
+        """
         while b"\n" not in self._octets:
+            if len(self._octets) > LINE_MAX:
+                raise ValueError("a word without an end")
             try:
                 piece = await self._waiting.recv(_RECEIVE_SIZE)
             except OSError:  # ECONNRESET: it went without reading all
@@ -155,8 +164,13 @@ class Channel:
                 return None
             self._octets += piece
         line, _, self._octets = self._octets.partition(b"\n")
-        word, detail = json.loads(line)
-        return Message(word, detail)
+        try:
+            word, detail = json.loads(line)
+        except (TypeError, RecursionError) as error:
+            raise ValueError("no word") from error
+        if not isinstance(word, str) or not isinstance(detail, str):
+            raise ValueError("no word")  # noqa: TRY004 - what is wrong is a value
+        return Message(cast("Word", word), detail)
 
     def close(self) -> None:
         """Hang up.  Idempotent."""

@@ -7,11 +7,14 @@ was killed, what it counted in its last second is lost.
 from __future__ import annotations
 
 import json
-from typing import Protocol
+from typing import Final, Protocol, TypeGuard
 
-from snowowl.observe.families import BY_NAME
+from snowowl.observe.families import FAMILIES
 from snowowl.observe.metrics import Snapshot, add, part_of
 from snowowl.server.channel import Word
+
+COUNT_MAX: Final = 2.0**64
+"""More than can be counted, and what a float holds."""
 
 
 class Hand(Protocol):
@@ -59,6 +62,27 @@ def encode_counts(snapshot: Snapshot) -> str:
 
 
 def decode_counts(text: str) -> Snapshot:
-    """Read what a worker told; leave out what this version does not know."""
-    told: Snapshot = json.loads(text)
-    return {name: samples for name, samples in told.items() if name in BY_NAME}
+    """Read what a worker told; leave out what this version does not know.  Raises ValueError."""
+    told = json.loads(text)
+    if not isinstance(told, dict):
+        raise ValueError("counts are no object")  # noqa: TRY004 - what is wrong is a value
+    known: Snapshot = {}
+    for family in FAMILIES:
+        samples = told.get(family.name)
+        if not isinstance(samples, dict):
+            continue
+        length = len(family.zero())
+        known[family.name] = {
+            key: values
+            for key in family.sample_keys()
+            if _are_numbers(values := samples.get(key), length)
+        }
+    return known
+
+
+def _are_numbers(values: object, length: int) -> TypeGuard[list[float]]:
+    return (
+        isinstance(values, list)
+        and len(values) == length
+        and all(type(value) in (int, float) and 0 <= value < COUNT_MAX for value in values)
+    )

@@ -149,6 +149,12 @@ class Worker:
             nursery.cancel_scope.deadline = trio.current_time() + HANG_UP_SECONDS
 
     async def _listen(self, channel: Channel) -> None:
+        try:
+            await self._heed(channel)
+        except (ValueError, RecursionError):
+            self.kill("it talked nonsense")
+
+    async def _heed(self, channel: Channel) -> None:
         while (message := await channel.receive()) is not None:
             self.unanswered = 0
             match message.word:

@@ -40,6 +40,15 @@ if does == "refuse":
 if does == "die":
     sys.exit(3)
 tell("ready")
+if does.startswith("say "):
+    sock.sendall(does[4:].encode() + b"\\n")
+    time.sleep(60)
+if does == "prattle":
+    try:
+        while True:
+            sock.sendall(b"x" * 65536)
+    except OSError:
+        time.sleep(60)
 for line in words:
     word, _ = json.loads(line)
     if word == "ping" and does not in ("deaf", "hang"):

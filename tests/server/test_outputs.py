@@ -248,3 +248,29 @@ async def test_a_supervisor_that_reads_nothing_gets_whole_words_later() -> None:
     assert words == ["counts", "draining", "ready"]
     speaker.close()
     listener.close()
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        1,
+        {"": 1},
+        {"": []},
+        {"": [1, 2]},
+        {"": ["1"]},
+        {"": [True]},
+        {"": [-1]},
+        {"": [float("nan")]},
+        {"": [float("inf")]},
+        {'x"} 1\nsnowowl_serving{': [1]},
+    ],
+)
+def test_of_what_a_worker_counts_only_numbers_are_summed(samples: object) -> None:
+    told = {"snowowl_datagrams_sent_total": samples}
+    assert not decode_counts(json.dumps(told)).get("snowowl_datagrams_sent_total")
+
+
+@pytest.mark.parametrize("text", ["", "1", "[]", "[" * 100_000])
+def test_counts_that_are_none(text: str) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        decode_counts(text)

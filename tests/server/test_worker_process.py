@@ -70,6 +70,25 @@ async def test_its_last_words_are_heard(fake: Fake) -> None:
     assert worker.reason == "worker 1 does not want to"
 
 
+@pytest.mark.parametrize(
+    "does",
+    ["prattle"]
+    + [
+        f"say {words}"
+        for words in ("x", "[1]", '["draining", "many"]', '["failed", {}]', "[" * 50_000)
+    ]
+    + ['say ["counts", "[]"]'],
+)
+async def test_nonsense_ends_it_and_nothing_else(fake: Fake, does: str) -> None:
+    """Its words come from a process that the network talks to."""
+    fake.does(does)
+    worker = Worker(1)
+    with trio.fail_after(10):
+        await worker.run(fake.command, ORDER)
+    assert worker.reason == "it talked nonsense"
+    assert not is_alive(worker.pid)
+
+
 async def test_kill(fake: Fake) -> None:
     fake.does("deaf")
     worker = Worker(1)
