@@ -2,6 +2,7 @@
 
 `shared`: a few sockets per local address, each for many transfers; a peer never gets the socket of
 its last transfer twice running, so that a late packet of it meets ERROR 5 and not the new transfer.
+A client that has not answered within the hour gets one of its own: see `_open_for_stranger`.
 `own`: a socket per transfer, RFC 1350 to the letter.  `listen`: the socket that was asked.
 """
 
@@ -109,13 +110,17 @@ class Exchanges:
         self._pools.clear()
         self._last.clear()
 
-    def borrow(self, admitted: Admitted) -> Exchange:
-        """Return a transfer's exchange; it is to be given back.  Raises OSError."""
+    def borrow(self, admitted: Admitted, *, for_error: bool = False) -> Exchange:
+        """Return a transfer's exchange; it is to be given back.  Raises OSError.
+
+        `for_error`: no transfer comes of the request, so nothing will be sent there.
+        """
         if self._tid == "listen":
             exchange = self._listening[admitted.endpoint]
         elif self._tid == "own":
-            exchange = self._open(admitted)
-            self._ending.add(exchange)
+            exchange = self._open_own(admitted)
+        elif admitted.is_stranger and not for_error:
+            exchange = self._open_for_stranger(admitted)
         else:
             exchange = self._share(admitted)
         exchange.borrowers += 1
@@ -151,6 +156,22 @@ class Exchanges:
             for exchange in pool.exchanges:
                 self._close(exchange)
         self._pools.clear()
+
+    def _open_own(self, admitted: Admitted) -> Exchange:
+        exchange = self._open(admitted)
+        self._ending.add(exchange)
+        return exchange
+
+    def _open_for_stranger(self, admitted: Admitted) -> Exchange:
+        """Return an exchange whose port nobody can know but who gets what is sent from it.
+
+        Else whoever has a transfer knows where the ACKs of all others go: it forges a request, and
+        the ACKs to it, and a victim gets the whole file.
+        """
+        try:
+            return self._open_own(admitted)
+        except OSError:  # a short port_range, or no descriptors
+            return self._share(admitted)
 
     def _open(self, admitted: Admitted) -> Exchange:
         family, local = family_of(admitted.peer), _host_only(admitted.local)

@@ -66,6 +66,11 @@ class Admitted:
     """It is to end before it begins: see `limits.unanswered_max`."""
 
     @property
+    def is_stranger(self) -> bool:
+        """Its client has not shown lately that it is where it says."""
+        return self.source is not None and self.source.known_until <= self.since
+
+    @property
     def running(self) -> bool:
         """Its transfer has begun and has no outcome yet."""
         return self.member is not None and self.member.transfer.outcome is None
