@@ -37,6 +37,10 @@ LOCAL_ADDRESSES_MAX: Final = 64
 """Local addresses with sockets of their own.  The loopback network alone has 16 million, and a
 client chooses which one it asks."""
 
+STRANGERS_MAX: Final = 4096
+"""Sockets of clients that have not answered yet: as many as there may be (limits.unanswered_max).  With
+more they share."""
+
 PEERS_REMEMBERED_MAX: Final = 16384
 
 
@@ -69,6 +73,7 @@ class Exchanges:
         self._tid: Tid = tid
         self._port_range = port_range
         self._may_answer = may_answer
+        self._strangers_max = _strangers_max()
         self._pools: dict[tuple[int, LocalAddress | None], _Pool] = {}
         self._listening: dict[Endpoint, Exchange] = {}
         self._last: dict[bytes, Exchange] = {}
@@ -168,10 +173,15 @@ class Exchanges:
         Else whoever has a transfer knows where the ACKs of all others go: it forges a request, and
         the ACKs to it, and a victim gets the whole file.
         """
-        try:
-            return self._open_own(admitted)
-        except OSError:  # a short port_range, or no descriptors
-            return self._share(admitted)
+        shared = None
+        if self._port_range is not None and _pool_key(admitted) not in self._pools:
+            shared = self._share(admitted)  # first, lest strangers have all of its ports
+        if len(self._ending) < self._strangers_max:
+            try:
+                return self._open_own(admitted)
+            except OSError:  # a short port_range, or no descriptors
+                pass
+        return shared or self._share(admitted)
 
     def _open(self, admitted: Admitted) -> Exchange:
         family, local = family_of(admitted.peer), _host_only(admitted.local)
@@ -196,7 +206,7 @@ class Exchanges:
             self._closed.add(exchange.endpoint.counters)
 
     def _share(self, admitted: Admitted) -> Exchange:
-        key = (family_of(admitted.peer), _host_only(admitted.local))
+        key = _pool_key(admitted)
         pool = self._pools.get(key)
         if pool is None:
             self._make_room()
@@ -257,6 +267,20 @@ def _free(pool: _Pool, peer: bytes, last: Exchange | None) -> Exchange | None:
         if len(exchange.members) < CROWDED:
             return exchange
     return min(free, key=lambda exchange: len(exchange.members), default=None)
+
+
+def _pool_key(admitted: Admitted) -> tuple[int, LocalAddress | None]:
+    return family_of(admitted.peer), _host_only(admitted.local)
+
+
+def _strangers_max() -> int:
+    """Return how many sockets strangers may have at once: files must be opened, too."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return STRANGERS_MAX
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return STRANGERS_MAX if soft == resource.RLIM_INFINITY else min(STRANGERS_MAX, soft // 4)
 
 
 def _host_only(local: LocalAddress | None) -> LocalAddress | None:

@@ -7,6 +7,7 @@ import gc
 import weakref
 from itertools import pairwise
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -93,6 +94,31 @@ async def test_without_descriptors_strangers_share_what_there_is(
         world.network.refuse_open = lambda family, local: errno.EMFILE
         assert await fetch(world.board(host="192.0.2.77")) == shared
         assert sockets(world) == 1
+
+
+async def test_strangers_leave_ports_to_those_who_are_known(world: World, clock: MockClock) -> None:
+    """All of a short port_range is taken by requests that are never answered; others are served."""
+    world.file("file", b"x")
+    config = world.config()
+    server = attrs.evolve(config.server, port_range=(50_000, 50_003))
+    async with world.serving(attrs.evolve(config, server=server)):
+        for number in range(8):
+            world.board(host=f"192.0.2.{number + 20}").send(rrq("file"))
+        await trio.sleep(0.05)
+        assert sockets(world) == 4
+        await fetch(world.board())
+
+
+async def test_strangers_leave_descriptors_for_files(
+    world: World, clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchanges_module, "STRANGERS_MAX", 3)
+    world.file("file", b"x")
+    async with world.serving():
+        for number in range(8):
+            world.board(host=f"192.0.2.{number + 20}").send(rrq("file"))
+        await trio.sleep(0.05)
+        assert sockets(world) == 3 + 1
 
 
 async def test_what_is_missing_costs_a_stranger_no_socket(world: World, clock: MockClock) -> None:
