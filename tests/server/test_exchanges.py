@@ -7,7 +7,6 @@ import gc
 import weakref
 from itertools import pairwise
 
-import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -22,7 +21,7 @@ from snowowl.server.exchange import Exchange, StrayJudge
 from snowowl.server.exchanges import LOCAL_ADDRESSES_MAX, SHARED_PER_ADDRESS
 from snowowl.server.tuning import Tuning
 from snowowl.testing.playbook import ack, data, error
-from tests.server.world import LISTENING, SERVER, Board, Tid, World, rrq
+from tests.server.world import LISTENING, SERVER, Board, Tid, World, rrq, wrq
 
 
 async def fetch(board: Board) -> bytes:
@@ -84,6 +83,23 @@ async def test_who_has_not_answered_yet_has_a_port_that_nobody_else_knows(
         assert sum(map(len, world.sent_by_server(victim.endpoint.address))) < 500
 
 
+async def test_nobody_uploads_in_the_name_of_another(world: World, clock: MockClock) -> None:
+    """The log, the audit stream and `[access]` go by addresses."""
+    world.file("file", bytes(2000))
+    async with world.serving():
+        opener = world.board(host="192.0.2.66")
+        known = {(await opener.ask(rrq("file")))[1]}
+        await opener.ask(ack(1), next(iter(known)))
+        known.add((await opener.ask(rrq("file", blksize=1000)))[1])
+        victim = world.board(7, host="192.0.2.77")
+        victim.send(wrq("forged"))
+        await trio.sleep(0.1)
+        for source in known:
+            victim.send(data(1, b"x"), source)
+        await trio.sleep(1)
+        assert not (world.root / "forged").exists()
+
+
 async def test_without_descriptors_strangers_share_what_there_is(
     world: World, clock: MockClock
 ) -> None:
@@ -99,9 +115,7 @@ async def test_without_descriptors_strangers_share_what_there_is(
 async def test_strangers_leave_ports_to_those_who_are_known(world: World, clock: MockClock) -> None:
     """All of a short port_range is taken by requests that are never answered; others are served."""
     world.file("file", b"x")
-    config = world.config()
-    server = attrs.evolve(config.server, port_range=(50_000, 50_003))
-    async with world.serving(attrs.evolve(config, server=server)):
+    async with world.serving(world.config(port_range=(50_000, 50_003))):
         for number in range(8):
             world.board(host=f"192.0.2.{number + 20}").send(rrq("file"))
         await trio.sleep(0.05)
