@@ -84,7 +84,7 @@ class LimitsConfig:
         ),
     )
     unanswered_max: Annotated[int, Range(1, 1_000_000)] = attrs.field(
-        default=4_096,
+        default=2_048,
         metadata=doc(
             "The most transfers whose client has not answered yet. When there are more, the oldest"
             " of them ends.",

@@ -55,7 +55,9 @@ class ServerConfig:
         default="shared",
         metadata=doc(
             'The port that answers come from. "shared": a few random ports, many transfers each'
-            ' (fast). "own": a port for each transfer (RFC 1350 to the letter). "listen": the'
+            " (fast), once a client has answered within the hour; before, a port of its own, so that"
+            ' nobody can forge its ACKs. "own": a port for each transfer (RFC 1350 to the letter).'
+            ' "listen": the'
             " listening port (for NAT, containers and Kubernetes).",
         ),
     )

@@ -2,6 +2,7 @@
 
 `shared`: a few sockets per local address, each for many transfers; a peer never gets the socket of
 its last transfer twice running, so that a late packet of it meets ERROR 5 and not the new transfer.
+A client that has not answered within the hour gets one of its own: see `_open_for_stranger`.
 `own`: a socket per transfer, RFC 1350 to the letter.  `listen`: the socket that was asked.
 """
 
@@ -36,6 +37,10 @@ LOCAL_ADDRESSES_MAX: Final = 64
 """Local addresses with sockets of their own.  The loopback network alone has 16 million, and a
 client chooses which one it asks."""
 
+STRANGERS_MAX: Final = 4096
+"""Sockets of clients that were not known when they asked; with more they share.  Twice as many as may be
+without an answer (limits.unanswered_max), so that no flood of forged requests takes all of them."""
+
 PEERS_REMEMBERED_MAX: Final = 16384
 
 
@@ -68,6 +73,7 @@ class Exchanges:
         self._tid: Tid = tid
         self._port_range = port_range
         self._may_answer = may_answer
+        self._strangers_max = _strangers_max()
         self._pools: dict[tuple[int, LocalAddress | None], _Pool] = {}
         self._listening: dict[Endpoint, Exchange] = {}
         self._last: dict[bytes, Exchange] = {}
@@ -109,13 +115,17 @@ class Exchanges:
         self._pools.clear()
         self._last.clear()
 
-    def borrow(self, admitted: Admitted) -> Exchange:
-        """Return a transfer's exchange; it is to be given back.  Raises OSError."""
+    def borrow(self, admitted: Admitted, *, for_error: bool = False) -> Exchange:
+        """Return a transfer's exchange; it is to be given back.  Raises OSError.
+
+        `for_error`: no transfer comes of the request, so nothing will be sent there.
+        """
         if self._tid == "listen":
             exchange = self._listening[admitted.endpoint]
         elif self._tid == "own":
-            exchange = self._open(admitted)
-            self._ending.add(exchange)
+            exchange = self._open_own(admitted)
+        elif admitted.is_stranger and not for_error:
+            exchange = self._open_for_stranger(admitted)
         else:
             exchange = self._share(admitted)
         exchange.borrowers += 1
@@ -152,6 +162,27 @@ class Exchanges:
                 self._close(exchange)
         self._pools.clear()
 
+    def _open_own(self, admitted: Admitted) -> Exchange:
+        exchange = self._open(admitted)
+        self._ending.add(exchange)
+        return exchange
+
+    def _open_for_stranger(self, admitted: Admitted) -> Exchange:
+        """Return an exchange whose port nobody can know but who gets what is sent from it.
+
+        Else whoever has a transfer knows where the ACKs of all others go: it forges a request, and
+        the ACKs to it, and a victim gets the whole file.
+        """
+        shared = None
+        if self._port_range is not None and _pool_key(admitted) not in self._pools:
+            shared = self._share(admitted)  # first, lest strangers have all of its ports
+        if len(self._ending) < self._strangers_max:
+            try:
+                return self._open_own(admitted)
+            except OSError:  # a short port_range, or no descriptors
+                pass
+        return shared or self._share(admitted)
+
     def _open(self, admitted: Admitted) -> Exchange:
         family, local = family_of(admitted.peer), _host_only(admitted.local)
         try:
@@ -175,7 +206,7 @@ class Exchanges:
             self._closed.add(exchange.endpoint.counters)
 
     def _share(self, admitted: Admitted) -> Exchange:
-        key = (family_of(admitted.peer), _host_only(admitted.local))
+        key = _pool_key(admitted)
         pool = self._pools.get(key)
         if pool is None:
             self._make_room()
@@ -236,6 +267,20 @@ def _free(pool: _Pool, peer: bytes, last: Exchange | None) -> Exchange | None:
         if len(exchange.members) < CROWDED:
             return exchange
     return min(free, key=lambda exchange: len(exchange.members), default=None)
+
+
+def _pool_key(admitted: Admitted) -> tuple[int, LocalAddress | None]:
+    return family_of(admitted.peer), _host_only(admitted.local)
+
+
+def _strangers_max() -> int:
+    """Return how many sockets strangers may have at once: files must be opened, too."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return STRANGERS_MAX
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return STRANGERS_MAX if soft == resource.RLIM_INFINITY else min(STRANGERS_MAX, soft // 4)
 
 
 def _host_only(local: LocalAddress | None) -> LocalAddress | None:

@@ -103,7 +103,7 @@ class Readings:
 
     def _refuse(self, admitted: Admitted, report: Report, error: ContentError) -> bool:
         try:
-            exchange = self.exchanges.borrow(admitted)
+            exchange = self.exchanges.borrow(admitted, for_error=True)
         except Exception:  # noqa: BLE001 - as in `begin`
             return False
         packet = admitted.refusal(error.code, error.message)

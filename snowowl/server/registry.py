@@ -73,6 +73,11 @@ class Admitted:
         return isinstance(self.request, WriteRequest)
 
     @property
+    def is_stranger(self) -> bool:
+        """Its client has not shown lately that it is where it says."""
+        return self.source is not None and self.source.known_until <= self.since
+
+    @property
     def running(self) -> bool:
         """Its transfer has begun and has no outcome yet."""
         return self.member is not None and self.member.transfer.outcome is None

@@ -21,7 +21,7 @@ from snowowl.server.exchange import Exchange, StrayJudge
 from snowowl.server.exchanges import LOCAL_ADDRESSES_MAX, SHARED_PER_ADDRESS
 from snowowl.server.tuning import Tuning
 from snowowl.testing.playbook import ack, data, error
-from tests.server.world import LISTENING, SERVER, Board, Tid, World, rrq
+from tests.server.world import LISTENING, SERVER, Board, Tid, World, rrq, wrq
 
 
 async def fetch(board: Board) -> bytes:
@@ -57,10 +57,90 @@ async def test_a_peer_never_gets_the_socket_of_its_last_transfer_twice_running(
 async def test_many_peers_share_a_few_sockets(world: World, clock: MockClock) -> None:
     world.file("file", b"x")
     async with world.serving():
-        boards = [world.board(port) for port in range(2000, 2050)]
+        await fetch(world.board())  # the address is known from here on
+        boards = [world.board(port) for port in range(2001, 2050)]
         sources = {(await board.ask(rrq("file")))[1] for board in boards}
         assert len(sources) <= SHARED_PER_ADDRESS
         assert sockets(world) <= SHARED_PER_ADDRESS
+
+
+async def test_who_has_not_answered_yet_has_a_port_that_nobody_else_knows(
+    world: World, clock: MockClock
+) -> None:
+    """Else one request of one's own tells where forged ACKs go, and a victim gets whole files."""
+    world.file("file", bytes(200_000))
+    async with world.serving():
+        opener = world.board(host="192.0.2.66")
+        known = {(await opener.ask(rrq("file")))[1]}
+        await opener.ask(ack(1), next(iter(known)))
+        known.add((await opener.ask(rrq("file", blksize=1000)))[1])  # by now, one that is shared
+        victim = world.board(7, host="192.0.2.77")
+        victim.send(rrq("file", blksize=1000, windowsize=64))
+        await trio.sleep(0.1)
+        for source in known:
+            victim.send(ack(0), source)
+        await trio.sleep(400)
+        assert sum(map(len, world.sent_by_server(victim.endpoint.address))) < 500
+
+
+async def test_nobody_uploads_in_the_name_of_another(world: World, clock: MockClock) -> None:
+    """The log, the audit stream and `[access]` go by addresses."""
+    world.file("file", bytes(2000))
+    async with world.serving():
+        opener = world.board(host="192.0.2.66")
+        known = {(await opener.ask(rrq("file")))[1]}
+        await opener.ask(ack(1), next(iter(known)))
+        known.add((await opener.ask(rrq("file", blksize=1000)))[1])
+        victim = world.board(7, host="192.0.2.77")
+        victim.send(wrq("forged"))
+        await trio.sleep(0.1)
+        for source in known:
+            victim.send(data(1, b"x"), source)
+        await trio.sleep(1)
+        assert not (world.root / "forged").exists()
+
+
+async def test_without_descriptors_strangers_share_what_there_is(
+    world: World, clock: MockClock
+) -> None:
+    world.file("file", b"x")
+    async with world.serving():
+        await fetch(world.board())
+        shared = await fetch(world.board(2001))
+        world.network.refuse_open = lambda family, local: errno.EMFILE
+        assert await fetch(world.board(host="192.0.2.77")) == shared
+        assert sockets(world) == 1
+
+
+async def test_strangers_leave_ports_to_those_who_are_known(world: World, clock: MockClock) -> None:
+    """All of a short port_range is taken by requests that are never answered; others are served."""
+    world.file("file", b"x")
+    async with world.serving(world.config(port_range=(50_000, 50_003))):
+        for number in range(8):
+            world.board(host=f"192.0.2.{number + 20}").send(rrq("file"))
+        await trio.sleep(0.05)
+        assert sockets(world) == 4
+        await fetch(world.board())
+
+
+async def test_strangers_leave_descriptors_for_files(
+    world: World, clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchanges_module, "STRANGERS_MAX", 3)
+    world.file("file", b"x")
+    async with world.serving():
+        for number in range(8):
+            world.board(host=f"192.0.2.{number + 20}").send(rrq("file"))
+        await trio.sleep(0.05)
+        assert sockets(world) == 3 + 1
+
+
+async def test_what_is_missing_costs_a_stranger_no_socket(world: World, clock: MockClock) -> None:
+    async with world.serving():
+        for number in range(20):
+            answer, _ = await world.board(host=f"192.0.2.{number + 20}").ask(rrq("missing"))
+            assert answer == error(1, "not found")
+        assert sockets(world) == 1
 
 
 async def test_a_peer_with_many_transfers_at_once_loses_the_oldest(
@@ -145,6 +225,7 @@ async def test_no_more_sockets_than_needed_when_descriptors_run_out(
     world.file("file", b"x")
     async with world.serving():
         board = world.board()
+        await fetch(board)
         first = await fetch(board)
         world.network.refuse_open = lambda family, local: errno.EMFILE
         assert await fetch(board) == first
@@ -224,6 +305,9 @@ async def test_a_socket_that_somebody_is_about_to_use_is_not_closed(
     monkeypatch.setattr(Store, "open", slowly)
     async with world.serving():
         board = world.board()
+        known = world.board(2001)  # of the same address, which gets shared sockets from now on
+        _, source = await known.ask(rrq("file"))
+        known.send(error(0), source)
         with monkeypatch.context() as patch:
             patch.setattr(Store, "open_now", lambda *_, **__: None)
             assert await board.ask(rrq("file")) == (b"", b"")

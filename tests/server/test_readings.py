@@ -101,8 +101,8 @@ def insides(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Insides]:
         begun(self, generations, exchanges, registry, observers)
         insides.readings.append(self)
 
-    def borrow(self: Exchanges, admitted: Admitted) -> Exchange:
-        insides.exchanges.append(borrowed(self, admitted))
+    def borrow(self: Exchanges, admitted: Admitted, *, for_error: bool = False) -> Exchange:
+        insides.exchanges.append(borrowed(self, admitted, for_error=for_error))
         return insides.exchanges[-1]
 
     def open_now(
