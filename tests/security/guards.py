@@ -17,7 +17,7 @@ from snowowl.content.temporary import Temporary
 from snowowl.observe import words
 from snowowl.protocol import admission, buckets, negotiation, retransmit, sending, window
 from snowowl.protocol.transfer import Transfer
-from snowowl.server import access, guard
+from snowowl.server import access, guard, registry
 from snowowl.server.exchange import Exchange
 from snowowl.wire import codec, options
 from snowowl.wire.constants import ErrorCode
@@ -335,11 +335,15 @@ def errors_say_what_the_system_says(patch: Patch) -> None:
 @row(
     21,
     "in single-port mode any forged packet steers a transfer",
-    "the whole address of the peer; an ACK must be of a block in flight",
+    "the whole address of the peer; an ACK must be of a block in flight; in the other modes a port that"
+    " nobody else knows, until the client has answered",
     "protocol/test_window.py::test_acks_of_blocks_in_flight_are_told_from_all_others",
+    "server/test_exchanges.py::test_who_has_not_answered_yet_has_a_port_that_nobody_else_knows",
+    "server/test_exchanges.py::test_nobody_uploads_in_the_name_of_another",
 )
 def every_ack_moves_the_window(patch: Patch) -> None:
     patch(window.SendWindow, "acknowledged_by", lambda self, number: number & 0xF)
+    patch(registry.Admitted, "is_stranger", False)
 
 
 @row(
