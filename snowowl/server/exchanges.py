@@ -141,9 +141,9 @@ class Exchanges:
             self._close(exchange)
 
     @contextmanager
-    def lend(self, admitted: Admitted) -> Iterator[Exchange]:
-        """Give a transfer its exchange, for as long as it runs.  Raises OSError."""
-        exchange = self.borrow(admitted)
+    def lend(self, admitted: Admitted, *, for_error: bool = False) -> Iterator[Exchange]:
+        """Give a transfer its exchange, for as long as it runs; see `borrow`.  Raises OSError."""
+        exchange = self.borrow(admitted, for_error=for_error)
         try:
             yield exchange
         finally:

@@ -7,13 +7,14 @@ once and ends this transfer alone.
 from __future__ import annotations
 
 import traceback
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import attrs
 import trio
 
 from snowowl.content.errors import ContentError
 from snowowl.content.sink import Sink
+from snowowl.content.source import Source
 from snowowl.observe.events import InternalError
 from snowowl.observe.observers import Observers
 from snowowl.protocol.events import ContentCommitted, ContentFailed, ContentReady
@@ -72,9 +73,37 @@ class Service:
         self.registry.remove(admitted)
 
     async def _serve(self, admitted: Admitted, report: Report) -> None:
-        request = admitted.request
+        """Open what is asked for, and only then take a socket: in a flood most comes to nothing."""
+        with self.generations.current.held() as generation:
+            async with AsyncExitStack() as stack:
+                try:
+                    content = await _open(admitted, generation, stack)
+                except ContentError as error:
+                    self._tell(admitted, admitted.refusal(error.code, error.message))
+                    end_rival(self.registry, admitted)
+                    raise
+                except trio.Cancelled:
+                    self._tell(admitted, admitted.error(ErrorCode.NOT_DEFINED, SHUTDOWN.message))
+                    raise
+                except Exception:
+                    self._tell(admitted, admitted.error(BROKEN.code, BROKEN.message))
+                    raise
+                await self._transfer(admitted, generation, content, report)
+
+    def _tell(self, admitted: Admitted, packet: bytes | None) -> None:
+        """Send the only datagram of a request that begins no transfer, if there is to be one."""
+        if packet is None:
+            return
+        try:
+            with self.exchanges.lend(admitted, for_error=True) as exchange:
+                exchange.send_packet(admitted.peer, packet, admitted.local)
+        except OSError:  # no socket: then from where it was asked
+            admitted.answer(packet)
+
+    async def _transfer(
+        self, admitted: Admitted, generation: Generation, content: Source | Sink, report: Report
+    ) -> None:
         with ExitStack() as stack:
-            generation = stack.enter_context(self.generations.current.held())
             try:
                 exchange = stack.enter_context(self.exchanges.lend(admitted))
             except OSError as error:
@@ -89,10 +118,10 @@ class Service:
                 raise refusal from error
             stack.callback(self._leave, admitted, exchange)
             try:
-                if isinstance(request, ReadRequest):
-                    await self._read(admitted, request, generation, exchange, report)
+                if isinstance(content, Sink):
+                    await self._write(admitted, content, generation, exchange, report)
                 else:
-                    await self._write(admitted, request, generation, exchange, report)
+                    await self._read(admitted, content, generation, exchange, report)
             except ContentError as error:
                 packet = admitted.refusal(error.code, error.message)
                 if packet is not None:
@@ -115,63 +144,58 @@ class Service:
     async def _read(
         self,
         admitted: Admitted,
-        request: ReadRequest,
+        source: Source,
         generation: Generation,
         exchange: Exchange,
         report: Report,
     ) -> None:
-        netascii = request.mode is Mode.NETASCII
-        source = await generation.store.open(request.filename, netascii=netascii)
-        with ExitStack() as stack:
-            stack.callback(source.close)
-            policy = generation.policies.for_local(admitted.local)
-            transfer = ReadTransfer(request, policy, source.size)
-            warn_of_rollover(self.observers, admitted, transfer)
-            member = Member(
-                admitted.peer, transfer, local=admitted.local, source=source, unanswered=admitted
-            )
-            if not self._join(admitted, exchange, member, report, source.size):
-                report.finish(not_begun(admitted), "")
-                return
-            while transfer.outcome is None:
-                await member.changed()
-                if member.load_wanted is not None:
-                    await load(generation.store, exchange, member, source)
-            report.finish(transfer.outcome, member.detail)
+        request = admitted.request
+        assert isinstance(request, ReadRequest)
+        policy = generation.policies.for_local(admitted.local)
+        transfer = ReadTransfer(request, policy, source.size)
+        warn_of_rollover(self.observers, admitted, transfer)
+        member = Member(
+            admitted.peer, transfer, local=admitted.local, source=source, unanswered=admitted
+        )
+        if not self._join(admitted, exchange, member, report, source.size):
+            report.finish(not_begun(admitted), "")
+            return
+        while transfer.outcome is None:
+            await member.changed()
+            if member.load_wanted is not None:
+                await load(generation.store, exchange, member, source)
+        report.finish(transfer.outcome, member.detail)
 
     async def _write(
         self,
         admitted: Admitted,
-        request: WriteRequest,
+        sink: Sink,
         generation: Generation,
         exchange: Exchange,
         report: Report,
     ) -> None:
-        tsize = known.parse_value(known.TSIZE, dict(request.options).get(known.TSIZE, b""))
-        netascii = request.mode is Mode.NETASCII
-        async with await generation.store.create(
-            request.filename, netascii=netascii, tsize=tsize, client=admitted.client
-        ) as sink:
-            transfer = WriteTransfer(request, generation.policies.for_local(admitted.local))
-            member = Member(
-                admitted.peer, transfer, local=admitted.local, sink=sink, unanswered=admitted
-            )
-            if not self._join(admitted, exchange, member, report, tsize):
-                report.finish(not_begun(admitted), "")
-                return
+        request = admitted.request
+        assert isinstance(request, WriteRequest)
+        transfer = WriteTransfer(request, generation.policies.for_local(admitted.local))
+        member = Member(
+            admitted.peer, transfer, local=admitted.local, sink=sink, unanswered=admitted
+        )
+        if not self._join(admitted, exchange, member, report, _announced(request)):
+            report.finish(not_begun(admitted), "")
+            return
 
-            def lose(error: ContentError) -> None:
-                member.note_failure(error)
-                exchange.deliver(member, ContentFailed(error.code, error.message))
+        def lose(error: ContentError) -> None:
+            member.note_failure(error)
+            exchange.deliver(member, ContentFailed(error.code, error.message))
 
-            sink.alert = lose
-            try:
-                await self._take_in(exchange, member, sink, report)
-            finally:
-                # Cancelled between the last block and its commit: all octets are here, and the
-                # machine counts on them being kept.
-                if member.commit_wanted and not member.broken:
-                    await self._commit(exchange, member, sink, report)
+        sink.alert = lose
+        try:
+            await self._take_in(exchange, member, sink, report)
+        finally:
+            # Cancelled between the last block and its commit: all octets are here, and the
+            # machine counts on them being kept.
+            if member.commit_wanted and not member.broken:
+                await self._commit(exchange, member, sink, report)
 
     async def _take_in(
         self, exchange: Exchange, member: Member, sink: Sink, report: Report
@@ -240,3 +264,21 @@ class Service:
         """Take a transfer out of its exchange, whichever way its task ends."""
         if admitted.member is not None:
             leave(exchange, admitted.member)
+
+
+async def _open(admitted: Admitted, generation: Generation, stack: AsyncExitStack) -> Source | Sink:
+    """Open what a request asks for, until the stack is left.  Raises ContentError."""
+    request = admitted.request
+    netascii = request.mode is Mode.NETASCII
+    if isinstance(request, ReadRequest):
+        source = await generation.store.open(request.filename, netascii=netascii)
+        stack.callback(source.close)
+        return source
+    sink = await generation.store.create(
+        request.filename, netascii=netascii, tsize=_announced(request), client=admitted.client
+    )
+    return await stack.enter_async_context(sink)  # no checkpoint: it reaches the stack
+
+
+def _announced(request: WriteRequest) -> int | None:
+    return known.parse_value(known.TSIZE, dict(request.options).get(known.TSIZE, b""))
