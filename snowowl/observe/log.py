@@ -34,6 +34,9 @@ Format = Literal["console", "logfmt", "json", "journal"]
 Write = Callable[[str], None]
 Render = Callable[[Level, str, Fields], str]
 
+_OWN_MAX: Final = 4 * 4096
+"""Characters of what the program says of itself: some paths of PATH_MAX."""
+
 LEVELS: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -119,11 +122,11 @@ class LogObserver:
     def complain(self, message: str) -> None:
         """Write a warning of the program's own."""
         if LEVELS["warning"] >= self._threshold:
-            self._tell("warning", printable(message), {}, "")
+            self._tell("warning", printable(message, _OWN_MAX), {}, "")
 
     def give_up(self, message: str) -> None:
         """Write why the program ends.  No level hides this."""
-        message = printable(message)
+        message = printable(message, _OWN_MAX)
         if self._form == "console":  # a person started it, and reads it: as any command says it
             self._write(f"snowowl: {message}")
         else:

@@ -45,9 +45,12 @@ def outcome_words(outcome: Outcome) -> str:
             return f"ended ({reason})"
 
 
-def printable(text_untrusted: str) -> str:
-    """Return text in which nothing can end a line or steer a terminal, of bounded length."""
-    text = text_untrusted[:_TEXT_MAX]
+def printable(text_untrusted: str, text_max: int | None = None) -> str:
+    """Return text in which nothing can end a line or steer a terminal, of bounded length.
+
+    Our own words have `text_max`: with paths in them they are long, and end in what is to be done.
+    """
+    text = text_untrusted[: text_max or _TEXT_MAX]
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in text

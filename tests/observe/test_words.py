@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snowowl.observe.log import LogObserver
 from snowowl.observe.words import outcome_words, printable, rate_text, size_text
 from snowowl.protocol.outcome import Outcome, OutcomeKind
 
@@ -43,3 +44,12 @@ def test_printable(text: str) -> None:
     assert len(shown) <= 3000
     if text.isprintable() and len(text) <= 300:
         assert shown == text
+
+
+def test_our_own_words_are_not_cut_before_what_is_to_be_done() -> None:
+    lines: list[str] = []
+    log = LogObserver(lines.append, form="console", level="info")
+    advice = "; name another one by --user"
+    log.give_up(f"cannot serve {'/long' * 500}{advice}")
+    log.complain(f"{'/long' * 500}{advice}")
+    assert all(advice in line for line in lines)
