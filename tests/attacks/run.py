@@ -93,10 +93,13 @@ def play(attack: Attack, place: Place, seconds: float) -> str:
     with served(place, attack.config) as server:
         before = boot(place, server, seconds / 3)
         lines, cpu = server.log_lines(), server.cpu()
-        process = attack.begin(place, server, seconds + 1)
-        during = boot(place, server, seconds)
-        cpu, lines = server.cpu() - cpu, server.log_lines() - lines
-        numbers = said(process)
+        with attack.begin(place, server, seconds + 1) as process:
+            try:
+                during = boot(place, server, seconds)
+                cpu, lines = server.cpu() - cpu, server.log_lines() - lines
+                numbers = said(process)
+            finally:
+                process.kill()  # whatever becomes of the boards: nobody attacks on
         after = boot(place, server, seconds / 3)
         alive = server.process.poll() is None
         row = (
