@@ -10,10 +10,24 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from snowowl.config import Change, Config, Problem
 
 EX_CONFIG = 78  # sysexits.h; units say RestartPreventExitStatus=2 78
+
+config_option = click.option(
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(),
+    envvar="SNOWOWL_CONFIG",
+    show_envvar=True,
+    metavar="FILE",
+    help="Read this configuration file; flags and environment go before it.",
+)
+"""Of the commands that go by the configuration of a server."""
 
 
 def configure(file: str | None, changes: Sequence[Change]) -> Config:

@@ -13,6 +13,7 @@ import click
 
 from snowowl.cli.configuration import (
     EX_CONFIG,
+    config_option,
     configure,
     port_range_change,
     problem_entries,
@@ -35,16 +36,7 @@ if TYPE_CHECKING:
     metavar="ADDR:PORT",
     help="The address to listen on; may be repeated.  [default: *:69]  [env var: SNOWOWL_LISTEN]",
 )
-@click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(),
-    envvar="SNOWOWL_CONFIG",
-    show_envvar=True,
-    metavar="FILE",
-    help="The configuration file; flags and environment go before it.",
-)
+@config_option
 @click.option(
     "--writable/--read-only", default=None, help="Look at uploads.  [env var: SNOWOWL_WRITABLE]"
 )

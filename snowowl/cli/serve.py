@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from snowowl.cli.configuration import EX_CONFIG, port_range_change
+from snowowl.cli.configuration import EX_CONFIG, config_option, port_range_change
 from snowowl.cli.configuration import configure as load
 
 
@@ -24,16 +24,7 @@ from snowowl.cli.configuration import configure as load
     help="Listen here; may be repeated. '*:PORT' is every address, port 0 any free port."
     "  [default: *:69]  [env var: SNOWOWL_LISTEN]",
 )
-@click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(),
-    envvar="SNOWOWL_CONFIG",
-    show_envvar=True,
-    metavar="FILE",
-    help="Read this configuration file; flags and environment go before it.",
-)
+@config_option
 @click.option(
     "--writable/--read-only",
     default=None,

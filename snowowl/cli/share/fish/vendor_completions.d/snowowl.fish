@@ -79,7 +79,7 @@ complete -c snowowl -n '__fish_seen_subcommand_from conformance' -s v -l verbose
 complete -c snowowl -n '__fish_seen_subcommand_from conformance' -s q -l quiet -d 'Show findings only'
 complete -c snowowl -n '__fish_seen_subcommand_from conformance' -s h -l help -d 'Show help, and exit'
 complete -c snowowl -n '__fish_seen_subcommand_from doctor' -s a -l listen -l address -x -d 'The address to listen on; may be repeated'
-complete -c snowowl -n '__fish_seen_subcommand_from doctor' -s c -l config -r -F -d 'The configuration file; flags and environment go before it'
+complete -c snowowl -n '__fish_seen_subcommand_from doctor' -s c -l config -r -F -d 'Read this configuration file; flags and environment go before it'
 complete -c snowowl -n '__fish_seen_subcommand_from doctor' -l writable -l read-only -d 'Look at uploads'
 complete -c snowowl -n '__fish_seen_subcommand_from doctor' -l single-port -d 'Answers come from the listening port'
 complete -c snowowl -n '__fish_seen_subcommand_from doctor' -s R -l port-range -x -d 'The ports of transfers'
