@@ -17,6 +17,9 @@ from snowowl.observe.events import Event, ReloadFailed, ServerReloaded
 
 SHUTTING_DOWN = ReloadFailed("the server is shutting down")
 
+_ENDS = (ServerReloaded, ReloadFailed)
+"""One of these tells what became of a reload."""
+
 _SIGHUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
@@ -55,7 +58,7 @@ class Reloads:
 
     def observe(self, event: Event) -> None:
         """Note what has become of a reload."""
-        if isinstance(event, ServerReloaded | ReloadFailed):
+        if isinstance(event, _ENDS):
             self._succeeded = isinstance(event, ServerReloaded)
             self._told.set()
 

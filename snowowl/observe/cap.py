@@ -29,6 +29,8 @@ LINES_PER_SECOND: Final = 20.0
 
 TELL_SECONDS: Final = 60.0
 
+_CHEAP: Final = (RequestMalformed, TraversalAttempted, InternalError)
+
 
 @attrs.define
 class _Kind:
@@ -81,4 +83,4 @@ def _is_cheap(event: Event) -> bool:
     """Say whether anybody can cause an event by a packet or two, whoever he says he is."""
     if isinstance(event, TransferFinished):
         return not event.octets
-    return isinstance(event, RequestMalformed | TraversalAttempted | InternalError)
+    return isinstance(event, _CHEAP)

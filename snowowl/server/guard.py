@@ -6,7 +6,8 @@ a few and all together have some more (token buckets).  The first answer to a tr
 tokens back, and makes its client *known* for an hour: a client that answers meets no limit here, and
 a flood of forged addresses takes nothing away from it.  While there is one, a client that is not
 known gets through by asking again, as every client does: a part of the bucket is kept for those who
-asked a moment ago, which those who forge an address for each packet have not.
+asked a moment ago, which those who forge an address for each packet have not.  Those who forge the same
+ones again and again have, and share that part: then only `access.allow` tells boards from them.
 
 An ERROR has buckets of its own, and one that is sent instead of a transfer gives the other tokens
 back; one that may not be sent does not.  All tables here are bounded, and every step takes the same
