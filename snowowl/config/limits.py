@@ -87,7 +87,8 @@ class LimitsConfig:
         default=2_048,
         metadata=doc(
             "The most transfers whose client has not answered yet. When there are more, the oldest"
-            " of them ends.",
+            " of them ends. Of more than 4096 some share a port, and who knows that can forge their"
+            " ACKs.",
         ),
     )
     errors_per_second: Rate = attrs.field(
